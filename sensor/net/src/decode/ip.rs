@@ -1,0 +1,108 @@
+//! IPv4 (RFC 791) and IPv6 with its extension headers (RFC 8200).
+
+use super::{Layers, MAX_EXTENSION_HEADERS, Span, Undecoded, be16};
+use crate::Packet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Protocol numbers that only IPv6 reads as extension headers.
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION: u8 = 60;
+const MOBILITY: u8 = 135;
+const HIP: u8 = 139;
+const SHIM6: u8 = 140;
+/// Authentication header (RFC 4302), in both versions.
+const AUTHENTICATION: u8 = 51;
+
+impl Layers<'_> {
+    /// Version by the first nibble.
+    pub(super) fn ip(self, at: usize) -> Result<Packet, Undecoded> {
+        match self.array(at)? {
+            [first] if first >> 4 == 6 => self.ipv6(at),
+            _ => self.ipv4(at),
+        }
+    }
+
+    pub(super) fn ipv4(self, at: usize) -> Result<Packet, Undecoded> {
+        let &[first] = self.array(at)?;
+        if first >> 4 != 4 {
+            return Err(Undecoded::IpVersion(first >> 4));
+        }
+        let &[_, _, len_hi, len_lo, _, _, frag_hi, frag_lo, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
+            self.array(at)?;
+        let header = usize::from(first & 15) * 4;
+        let total = usize::from(be16(len_hi, len_lo));
+        if header < 20 || (total != 0 && total < header) {
+            return Err(Undecoded::BadHeader);
+        }
+        // More fragments, or an offset.
+        if be16(frag_hi, frag_lo) & 0x3fff != 0 {
+            return Err(Undecoded::Fragment);
+        }
+        let mut span = self.span(at, total);
+        span.at = at + header;
+        let (src, dst) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
+        self.upper(protocol, src.into(), dst.into(), span)
+    }
+
+    pub(super) fn ipv6(self, at: usize) -> Result<Packet, Undecoded> {
+        let &[first] = self.array(at)?;
+        if first >> 4 != 6 {
+            return Err(Undecoded::IpVersion(first >> 4));
+        }
+        let &[_, _, _, _, len_hi, len_lo, protocol, _] = self.array(at)?;
+        let (src, dst) = (self.array(at + 8)?, self.array(at + 24)?);
+        let (src, dst) = (Ipv6Addr::from(*src), Ipv6Addr::from(*dst));
+        let mut span = self.span(at + 40, usize::from(be16(len_hi, len_lo)));
+        span.at = at + 40;
+        self.upper(protocol, src.into(), dst.into(), span)
+    }
+
+    /// The `len` bytes at `at`; a length of 0 means all that the frame has.
+    fn span(&self, at: usize, len: usize) -> Span {
+        let captured = self.frame.data.len();
+        let on_wire = usize::try_from(self.frame.wire_len).unwrap_or(usize::MAX).max(captured);
+        let wire_end = if len == 0 { on_wire } else { at + len };
+        Span { at, end: wire_end.min(captured), wire_end }
+    }
+
+    /// Walks extension headers and comes to TCP, UDP, a tunnel, or something else.
+    fn upper(self, mut protocol: u8, src: IpAddr, dst: IpAddr, mut span: Span) -> Result<Packet, Undecoded> {
+        for _ in 0..MAX_EXTENSION_HEADERS {
+            match protocol {
+                6 => return self.tcp(src, dst, span),
+                17 => return self.udp(src, dst, span),
+                4 | 41 => return Self::carrier("ip_in_ip"),
+                47 => return Self::carrier("gre"),
+                137 => return Self::carrier("mpls"),
+                _ => {}
+            }
+            let readable = protocol == AUTHENTICATION
+                || src.is_ipv6()
+                    && matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION | MOBILITY | HIP | SHIM6);
+            if !readable {
+                return Err(Undecoded::NotTcpUdp(protocol));
+            }
+            // Eight bytes are the least of all of them.
+            let &[next, len, hi, lo, ..] = self.header::<8>(span)?;
+            span.at += match protocol {
+                // An atomic fragment (RFC 6946) is whole: no offset, nothing to follow.
+                FRAGMENT if be16(hi, lo) & 0xfff9 == 0 => 8,
+                FRAGMENT => return Err(Undecoded::Fragment),
+                AUTHENTICATION => (usize::from(len) + 2) * 4,
+                _ => (usize::from(len) + 1) * 8,
+            };
+            protocol = next;
+        }
+        Err(Undecoded::TooManyHeaders)
+    }
+
+    /// The first `N` bytes of the header at `span.at`: cut by the snaplen, or beyond the packet itself?
+    pub(super) fn header<const N: usize>(&self, span: Span) -> Result<&[u8; N], Undecoded> {
+        if span.at + N > span.wire_end {
+            return Err(Undecoded::BadHeader);
+        }
+        self.array(span.at)
+    }
+}

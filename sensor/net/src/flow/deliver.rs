@@ -1,0 +1,237 @@
+//! Delivery in order, and the holes in the way.
+
+use super::slab::{Progress, Slot};
+use super::turn::{Turn, Warm};
+use super::{Anomaly, App, Data, Interest, Piece};
+use crate::stream::{Acked, Chunk, Stamp, Store};
+use crate::{Direction, Timestamp};
+
+impl<A: App<C>, C> Turn<'_, A, C> {
+    pub(super) fn warm(&mut self) -> &mut Warm<A> {
+        self.slot
+            .warm
+            .get_or_insert_with(|| Box::new(Warm { app: None, stores: [None, None], odd_syn: [None; 2], told: 0 }))
+    }
+
+    pub(super) fn store_mut(&mut self, dir: Direction) -> Option<&mut Store> {
+        dir.of_mut(&mut self.slot.warm.as_mut()?.stores).as_deref_mut()
+    }
+
+    pub(super) fn make_store(&mut self, dir: Direction) -> &mut Store {
+        dir.of_mut(&mut self.warm().stores).get_or_insert_default()
+    }
+
+    /// Drops the store of a direction that waits for nothing.
+    pub(super) fn tidy(&mut self, dir: Direction) {
+        if let Some(warm) = &mut self.slot.warm {
+            dir.of_mut(&mut warm.stores).take_if(|store| store.is_idle());
+        }
+    }
+
+    pub(super) fn drop_stores(&mut self) {
+        if let Some(warm) = &mut self.slot.warm {
+            for store in warm.stores.iter_mut().filter_map(Option::take) {
+                *self.held = self.held.saturating_sub(store.charged());
+            }
+        }
+    }
+
+    /// Brings a chunk into a direction that waits for something: delivers what is in order, holds the rest.
+    pub(super) fn store_chunk(&mut self, dir: Direction, mut chunk: Chunk<'_>) {
+        let Some(store) = self.store_mut(dir) else { return };
+        let (held, conflict) = store.compare(chunk);
+        self.stats.retransmitted += u64::from(held > 0);
+        self.stats.retransmitted_bytes += held;
+        if conflict {
+            self.stats.overlap_conflicts += 1;
+            self.tell(dir, chunk.stamp, Anomaly::OverlapConflict);
+        }
+        let (direction_limit, total_limit) = (self.limits.held_per_direction, self.limits.held_total);
+        loop {
+            let total_room = total_limit.saturating_sub(*self.held);
+            let Some(store) = self.store_mut(dir) else { return };
+            chunk = chunk.from(store.pos);
+            if chunk.len == 0 {
+                break;
+            }
+            let first = store.first().map_or(chunk.end(), |(at, _)| at);
+            if chunk.start == store.pos {
+                self.deliver(dir, chunk.until(first));
+                self.release(dir);
+                continue;
+            }
+            let room = direction_limit.saturating_sub(store.charged());
+            let (left, grown) = store.insert(chunk, room.min(total_room));
+            let first = store.first().map_or(chunk.end(), |(at, _)| at);
+            *self.held += grown;
+            self.stats.out_of_order += u64::from(grown > 0);
+            let Some(left) = left else { break };
+            // No room: the first hole is lost, and what comes behind it goes out.
+            *if room <= total_room {
+                &mut self.stats.holes_over_direction_limit
+            } else {
+                &mut self.stats.holes_over_total_limit
+            } += 1;
+            chunk = chunk.from(left);
+            self.lose_until(dir, chunk.start.min(first), chunk.stamp);
+        }
+        self.release(dir);
+    }
+
+    /// Delivers what was held and is in order now, and the FIN behind it.
+    fn release(&mut self, dir: Direction) {
+        while let Some(store) = self.store_mut(dir) {
+            let before = store.charged();
+            let Some(held) = store.pop_due() else {
+                if let Some(stamp) = store.take_due_fin() {
+                    self.end(dir, stamp);
+                }
+                return;
+            };
+            let (freed, start) = (before - store.charged(), store.pos);
+            *self.held = self.held.saturating_sub(freed);
+            self.deliver(dir, Chunk { start, bytes: &held.bytes, len: held.len, stamp: held.stamp });
+        }
+    }
+
+    /// Hands on the next bytes of a direction.
+    pub(super) fn deliver(&mut self, dir: Direction, chunk: Chunk<'_>) {
+        let captured = u64::try_from(chunk.bytes.len()).unwrap_or(chunk.len).min(chunk.len);
+        if captured > 0 {
+            self.stats.delivered_bytes += captured;
+            self.emit(dir, chunk.stamp, Data::Bytes(chunk.bytes));
+            self.advance(dir, captured);
+        }
+        if captured < chunk.len {
+            self.stats.cut_segments += 1;
+            self.lose(dir, chunk.len - captured, chunk.stamp);
+        }
+    }
+
+    /// The next `n` bytes will never be seen.
+    pub(super) fn lose(&mut self, dir: Direction, n: u64, stamp: Stamp) {
+        if n > 0 {
+            self.stats.gaps += 1;
+            self.stats.gap_bytes += n;
+            *dir.of_mut(&mut self.slot.flow.missed) += n;
+            self.emit(dir, stamp, Data::Gap(n));
+            self.advance(dir, n);
+        }
+    }
+
+    /// Gives up everything before `position` and delivers what is held behind it.
+    fn lose_until(&mut self, dir: Direction, position: u64, stamp: Stamp) {
+        if let Some(store) = self.store_mut(dir) {
+            let n = position.saturating_sub(store.pos);
+            self.lose(dir, n, stamp);
+            self.release(dir);
+        }
+    }
+
+    fn advance(&mut self, dir: Direction, n: u64) {
+        let next = dir.of_mut(&mut self.slot.next);
+        *next = next.wrapping_add(u32::try_from(n & u64::from(u32::MAX)).unwrap_or_default());
+        if let Some(store) = self.store_mut(dir) {
+            store.advance(n);
+        }
+    }
+
+    /// The sender's FIN is next in order.
+    pub(super) fn end(&mut self, dir: Direction, stamp: Stamp) {
+        dir.of_mut(&mut self.slot.sides).progress = Progress::Ended;
+        let next = dir.of_mut(&mut self.slot.next);
+        *next = next.wrapping_add(1);
+        if let Some(warm) = &mut self.slot.warm
+            && let Some(store) = dir.of_mut(&mut warm.stores).take()
+        {
+            // Nothing comes behind a FIN that the receiver would take.
+            *self.held = self.held.saturating_sub(store.charged());
+        }
+        if self.slot.warm.as_ref().is_some_and(|w| w.app.is_some()) {
+            self.emit(dir, stamp, Data::Fin);
+        }
+    }
+
+    /// Tells an anomaly, once for each flow.
+    pub(super) fn tell(&mut self, dir: Direction, stamp: Stamp, anomaly: Anomaly) {
+        let bit = match anomaly {
+            Anomaly::OverlapConflict => 1,
+            Anomaly::DataAfterFin => 2,
+        };
+        let told = &mut self.warm().told;
+        if *told & bit == 0 {
+            *told |= bit;
+            self.emit(dir, stamp, Data::Anomaly(anomaly));
+        }
+    }
+
+    fn emit(&mut self, dir: Direction, stamp: Stamp, data: Data<'_>) {
+        if self.slot.bypass {
+            return;
+        }
+        self.warm();
+        let Slot { flow, warm: Some(warm), .. } = &mut *self.slot else { return };
+        let app = warm.app.get_or_insert_with(|| A::open(flow, self.cx));
+        let piece = Piece { dir, ts: stamp.ts, place: stamp.place, data };
+        if app.piece(flow, piece, self.cx) == Interest::Bypass {
+            self.slot.bypass = true;
+            self.stats.flows_bypassed += 1;
+            self.drop_stores();
+        }
+    }
+
+    /// Gives up one hole that has waited long enough. False if there is none.
+    pub(super) fn give_up_old_hole(&mut self, dir: Direction, now: Timestamp) -> bool {
+        let [to_server, to_client] = self.slot.flow.packets;
+        let packets = to_server.wrapping_add(to_client);
+        let one_sided = *dir.reverse().of(&self.slot.flow.packets) == 0;
+        let (waits, slack_packets) = (*self.waits, self.limits.ack_slack_packets);
+        let Some(store) = self.store_mut(dir) else { return false };
+        let first = store.first();
+        if let Some(acked) = store.acked
+            && (packets.wrapping_sub(acked.packets) >= slack_packets || now.since(acked.stamp.ts) >= waits.ack_slack)
+        {
+            let (to, stamp) = Self::acknowledged_hole(store, acked);
+            let counts = to > store.pos;
+            if !counts {
+                store.acked = None;
+            }
+            self.stats.holes_acknowledged += u64::from(counts);
+            self.lose_until(dir, to, stamp);
+            return true;
+        }
+        let fin = store.fin.filter(|_| one_sided);
+        let Some((to, stamp)) = first.or(fin) else { return false };
+        let wait = if one_sided { waits.hole_one_sided } else { waits.hole_unacknowledged };
+        if now.since(stamp.ts) < wait {
+            return false;
+        }
+        self.stats.holes_timed_out += 1;
+        self.lose_until(dir, to, stamp);
+        true
+    }
+
+    /// Where the first hole that the receiver acknowledged ends. An acknowledged FIN is no byte.
+    fn acknowledged_hole(store: &Store, acked: Acked) -> (u64, Stamp) {
+        let to = store.fin.map_or(acked.to, |(at, _)| acked.to.min(at));
+        match store.first() {
+            Some((at, stamp)) if at <= to => (at, stamp),
+            _ => (to, acked.stamp),
+        }
+    }
+
+    /// Delivers all that is held or known, gaps first. A FIN that was not reached was not believed.
+    pub(super) fn flush(&mut self, dir: Direction) {
+        while let Some(store) = self.store_mut(dir) {
+            let (to, stamp) = match (store.first(), store.acked) {
+                (_, Some(acked)) => Self::acknowledged_hole(store, acked),
+                (Some(first), None) => first,
+                (None, None) => break,
+            };
+            if to <= store.pos {
+                store.acked = None;
+            }
+            self.lose_until(dir, to, stamp);
+        }
+    }
+}

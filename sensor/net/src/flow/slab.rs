@@ -1,0 +1,251 @@
+//! Hot entries, and the order in which they age.
+
+use super::{Flow, turn::Warm};
+
+/// No entry.
+pub(super) const NIL: u32 = u32::MAX;
+
+/// What a flow is to the timeouts and to eviction, in the order in which they go when room is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Over; remembered for late segments.
+    Closed,
+    /// Only one side has been heard.
+    HalfOpen,
+    /// Both sides, no payload.
+    Silent,
+    /// Payload.
+    Active,
+}
+
+impl Side {
+    pub(super) fn known(self) -> bool {
+        self.progress != Progress::Unknown
+    }
+
+    pub(super) fn ended(self) -> bool {
+        self.progress == Progress::Ended
+    }
+}
+
+impl Class {
+    pub(super) const ALL: [Self; 4] = [Self::Closed, Self::HalfOpen, Self::Silent, Self::Active];
+}
+
+/// How far one sender has got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Its sequence numbers are unknown.
+    #[default]
+    Unknown,
+    /// The next one is known.
+    Open,
+    /// Its FIN has been delivered.
+    Ended,
+}
+
+/// Whether a flow is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Live,
+    /// A RST has been believed, unless data follows.
+    Reset,
+    /// The layer above has been told of the end, or never needs to be.
+    Closed,
+}
+
+/// What is known of one sender.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Side {
+    pub(super) progress: Progress,
+    /// A segment with a right checksum was seen.
+    pub(super) good: bool,
+    /// Segments with a wrong checksum before any right one.
+    pub(super) bad: u8,
+    /// Segments out of window since the last one within.
+    pub(super) strays: u8,
+}
+
+/// One flow. Small, because a flood of SYNs makes millions of them.
+#[derive(Debug)]
+pub(super) struct Slot<A> {
+    pub(super) flow: Flow,
+    /// Everything that only flows with payload need.
+    pub(super) warm: Option<Box<Warm<A>>>,
+    /// Next expected sequence number of each direction.
+    pub(super) next: [u32; 2],
+    pub(super) sides: [Side; 2],
+    pub(super) class: Class,
+    pub(super) life: Life,
+    /// The layer above wants no more.
+    pub(super) bypass: bool,
+    /// In the list of flows with holes.
+    pub(super) waiting: bool,
+    /// Table clock, in seconds, of when the entry was last moved to the end of its list.
+    moved: u32,
+    before: u32,
+    after: u32,
+}
+
+const _: () = assert!(size_of::<Option<Slot<[u8; 4096]>>>() <= 200, "a hot entry is at most 200 bytes");
+
+impl<A> Slot<A> {
+    pub(super) fn new(flow: Flow) -> Self {
+        Self {
+            flow,
+            warm: None,
+            next: [0; 2],
+            sides: [Side::default(); 2],
+            class: Class::HalfOpen,
+            life: Life::Live,
+            bypass: false,
+            waiting: false,
+            moved: 0,
+            before: NIL,
+            after: NIL,
+        }
+    }
+}
+
+/// Ends of a list of entries, oldest first.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+/// Entries by index, with one list for each class, in order of last activity.
+#[derive(Debug)]
+pub(super) struct Slab<A> {
+    slots: Vec<Option<Slot<A>>>,
+    free: Vec<u32>,
+    lists: [List; 4],
+}
+
+impl<A> Slab<A> {
+    pub(super) const fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), lists: [List { first: NIL, last: NIL }; 4] }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(super) fn get(&self, i: u32) -> Option<&Slot<A>> {
+        self.slots.get(index(i))?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, i: u32) -> Option<&mut Slot<A>> {
+        self.slots.get_mut(index(i))?.as_mut()
+    }
+
+    /// All entries with their index, in no order worth knowing.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Slot<A>)> {
+        (0..NIL).zip(&self.slots).filter_map(|(i, slot)| Some((i, slot.as_ref()?)))
+    }
+
+    pub(super) fn insert(&mut self, mut slot: Slot<A>, clock: u32) -> u32 {
+        slot.moved = clock;
+        let class = slot.class;
+        let i = if let Some(i) = self.free.pop() {
+            if let Some(place) = self.slots.get_mut(index(i)) {
+                *place = Some(slot);
+            }
+            i
+        } else {
+            self.slots.push(Some(slot));
+            u32::try_from(self.slots.len() - 1).unwrap_or(NIL)
+        };
+        self.push(i, class);
+        i
+    }
+
+    pub(super) fn remove(&mut self, i: u32) -> Option<Slot<A>> {
+        self.unlink(i);
+        let slot = self.slots.get_mut(index(i))?.take()?;
+        self.free.push(i);
+        Some(slot)
+    }
+
+    /// Puts an entry to the young end of the list of `class`. Does nothing if it went there in this second already,
+    /// so that a busy flow touches its neighbours once a second and not once a packet.
+    pub(super) fn touch(&mut self, i: u32, class: Class, clock: u32) {
+        let Some(slot) = self.get_mut(i) else { return };
+        if slot.class == class && slot.moved == clock {
+            return;
+        }
+        self.unlink(i);
+        if let Some(slot) = self.get_mut(i) {
+            slot.class = class;
+            slot.moved = clock;
+        }
+        self.push(i, class);
+    }
+
+    /// The oldest entry of a class and when it was last moved.
+    pub(super) fn oldest(&self, class: Class) -> Option<(u32, u32)> {
+        let i = self.list(class).first;
+        Some((i, self.get(i)?.moved))
+    }
+
+    /// The next younger entry of the same class.
+    pub(super) fn younger(&self, i: u32) -> Option<(u32, u32)> {
+        let i = self.get(i)?.after;
+        Some((i, self.get(i)?.moved))
+    }
+
+    fn list(&self, class: Class) -> List {
+        let [closed, half_open, silent, active] = self.lists;
+        match class {
+            Class::Closed => closed,
+            Class::HalfOpen => half_open,
+            Class::Silent => silent,
+            Class::Active => active,
+        }
+    }
+
+    fn list_mut(&mut self, class: Class) -> &mut List {
+        let [closed, half_open, silent, active] = &mut self.lists;
+        match class {
+            Class::Closed => closed,
+            Class::HalfOpen => half_open,
+            Class::Silent => silent,
+            Class::Active => active,
+        }
+    }
+
+    fn push(&mut self, i: u32, class: Class) {
+        let list = self.list_mut(class);
+        let before = std::mem::replace(&mut list.last, i);
+        if before == NIL {
+            list.first = i;
+        }
+        if let Some(slot) = self.get_mut(before) {
+            slot.after = i;
+        }
+        if let Some(slot) = self.get_mut(i) {
+            slot.before = before;
+            slot.after = NIL;
+        }
+    }
+
+    fn unlink(&mut self, i: u32) {
+        let Some(slot) = self.get(i) else { return };
+        let (class, before, after) = (slot.class, slot.before, slot.after);
+        if let Some(slot) = self.get_mut(before) {
+            slot.after = after;
+        } else {
+            self.list_mut(class).first = after;
+        }
+        if let Some(slot) = self.get_mut(after) {
+            slot.before = before;
+        } else {
+            self.list_mut(class).last = before;
+        }
+    }
+}
+
+/// `NIL` gives an index no slab reaches.
+fn index(i: u32) -> usize {
+    usize::try_from(i).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,24 @@
+//! Frames → segments → flows → ordered bytes. Pure: no I/O, no threads, no clock.
+
+mod checksum;
+mod community;
+mod craft;
+mod decode;
+mod flow;
+mod frame;
+mod fuzz;
+mod packet;
+mod stream;
+mod time;
+mod tuple;
+
+pub use checksum::tcp_checksum_ok;
+pub use community::community_id;
+pub use decode::{MAX_EXTENSION_HEADERS, MAX_VLAN_TAGS, Undecoded, decode};
+pub use flow::{Anomaly, App, Data, Flow, FlowEnd, FlowTable, Interest, Limits, Piece, Stats};
+pub use frame::{Frame, LinkType, Place};
+#[doc(hidden)]
+pub use fuzz::{fuzz_decode, fuzz_reassembly};
+pub use packet::{Packet, TcpHeader};
+pub use time::Timestamp;
+pub use tuple::{Direction, FiveTuple, FlowKey, Transport};
