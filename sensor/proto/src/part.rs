@@ -1,0 +1,108 @@
+//! What every protocol here emits, whatever carried it.
+
+use crate::{RequestHead, ResponseHead};
+use net::Direction;
+
+/// One request with its response, numbered from 0 within a flow in the order the requests (or, where those
+/// were not seen, the responses) began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(pub u32);
+
+/// A piece of an exchange, as it comes. The direction travels beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// A request began.
+    Request(&'a RequestHead<'a>),
+    /// Its final response began.
+    Response(&'a ResponseHead<'a>),
+    /// Body bytes with the transfer coding (chunks, WebSocket frames, masks, per-message deflate) taken off;
+    /// the content coding is still on.
+    Body(&'a [u8]),
+    /// Body bytes that will never be seen; 0 where the number is unknown.
+    Gap(u64),
+    /// A WebSocket message is complete (text or binary). Only on exchanges that were upgraded to WebSocket.
+    MessageEnd,
+    /// This direction of the exchange is over.
+    End(EndKind),
+}
+
+/// How a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndKind {
+    /// By its own framing.
+    Complete,
+    /// Cut by a gap, reset or end of the flow.
+    Cut,
+}
+
+/// What the reader of parts wants next of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// Go on.
+    More,
+    /// Nothing that follows on this flow can be read; the value of a metric label says why.
+    Bypass(&'static str),
+}
+
+/// Something on the wire that receivers may read in different ways, or that could hide a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Anomaly {
+    /// Two different Content-Length values, or one beside Transfer-Encoding (RFC 9112 §6.3).
+    AmbiguousLength,
+    /// A Transfer-Encoding other than `chunked` as last coding.
+    OddTransferEncoding,
+    /// A head over the limit; the flow is resynchronised at the next message.
+    HeadTooLarge,
+    /// A chunk-size line that cannot be read.
+    BadChunk,
+    /// More requests waiting for an answer than the limit.
+    PipelineTooDeep,
+    /// WebSocket framing that RFC 6455 forbids.
+    BadWebSocket,
+    /// Two Host fields that differ.
+    DuplicateHost,
+    /// Line folding or bare CR/LF in a head (RFC 9112 §5.2, §2.2).
+    OddLines,
+}
+
+impl Anomaly {
+    /// Every anomaly, in the order of declaration.
+    pub const ALL: [Self; 8] = [
+        Self::AmbiguousLength,
+        Self::OddTransferEncoding,
+        Self::HeadTooLarge,
+        Self::BadChunk,
+        Self::PipelineTooDeep,
+        Self::BadWebSocket,
+        Self::DuplicateHost,
+        Self::OddLines,
+    ];
+
+    /// Place in [`Anomaly::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Stable word for metrics and notices.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::AmbiguousLength => "ambiguous_length",
+            Self::OddTransferEncoding => "odd_transfer_encoding",
+            Self::HeadTooLarge => "head_too_large",
+            Self::BadChunk => "bad_chunk",
+            Self::PipelineTooDeep => "pipeline_too_deep",
+            Self::BadWebSocket => "bad_websocket",
+            Self::DuplicateHost => "duplicate_host",
+            Self::OddLines => "odd_lines",
+        }
+    }
+}
+
+/// Where parts go. `detect` implements it for the passive path.
+pub trait PartSink {
+    /// One part of exchange `id`, travelling in `dir`.
+    fn part(&mut self, id: ExchangeId, dir: Direction, part: Part<'_>);
+    /// An anomaly; `id` where it concerns one exchange.
+    fn anomaly(&mut self, id: Option<ExchangeId>, dir: Direction, what: Anomaly);
+}
