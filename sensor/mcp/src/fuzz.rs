@@ -1,0 +1,71 @@
+//! Entry points for fuzzing; also run over the vectors by a stable test.
+
+use proto::{Field, Headers, RequestHead, ResponseHead};
+
+use crate::{
+    BodyKind, Document, Limits, MAX_ARGUMENTS, MAX_LIST, MAX_TEXT, Message, Reader, endpoint_url, header_mismatch,
+    judge, request_facts, response_facts,
+};
+
+fn read(pieces: &[&[u8]]) -> (Vec<Message>, BodyKind, Document) {
+    let mut reader = Reader::new();
+    let mut messages = Vec::new();
+    for piece in pieces {
+        reader.feed(&Limits::default(), piece, &mut |m| messages.push(m));
+    }
+    let kind = reader.finish(&mut |m| messages.push(m));
+    (messages, kind, reader.document().clone())
+}
+
+/// Reads `data` whole and cut (the first byte says where), which must give the same; and with a gap.
+#[doc(hidden)]
+pub fn fuzz_json(data: &[u8]) {
+    let Some((&step, body)) = data.split_first() else {
+        return;
+    };
+    let whole = read(&[body]);
+    let pieces: Vec<&[u8]> = body.chunks(usize::from(step % 32) + 1).collect();
+    assert_eq!(whole, read(&pieces), "cutting changed the result");
+    for m in &whole.0 {
+        let _ = judge(m);
+        assert!(m.evidence.excerpt.len() <= 150, "excerpt outgrew its limit");
+        assert!(m.method.as_ref().is_none_or(|t| t.len() <= MAX_TEXT), "method outgrew its limit");
+        if let Some(arguments) = m.params.as_ref().and_then(|p| p.arguments.as_ref()) {
+            assert!(arguments.masked.len() <= MAX_ARGUMENTS, "arguments outgrew their limit");
+        }
+        if let Some(outcome) = &m.result {
+            assert!(outcome.tools.len() <= MAX_LIST, "list outgrew its limit");
+        }
+    }
+    let (head, tail) = body.split_at(body.len() / 2);
+    let mut reader = Reader::new();
+    let mut count = 0;
+    reader.feed(&Limits::default(), head, &mut |_| count += 1);
+    reader.gap(1, &mut |_| count += 1);
+    reader.feed(&Limits::default(), tail, &mut |_| count += 1);
+    reader.finish(&mut |_| count += 1);
+    assert!(count <= whole.0.len() + 1, "a gap made up messages");
+}
+
+/// Reads `data` as lines `name: value`, the first being the target, as a request and as a response.
+#[doc(hidden)]
+pub fn fuzz_headers(data: &[u8]) {
+    let mut lines = data.split(|b| *b == b'\n');
+    let target = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+    let owned: Vec<(String, &[u8])> = lines
+        .map(|line| {
+            let at = line.iter().position(|b| *b == b':').unwrap_or(line.len());
+            let (name, value) = line.split_at(at);
+            let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii();
+            (String::from_utf8_lossy(name).into_owned(), value)
+        })
+        .collect();
+    let fields: Vec<Field<'_>> = owned.iter().map(|(name, value)| Field { name, value }).collect();
+    let headers = Headers(&fields);
+    let request = RequestHead { method: "POST", target: &target, version: "1.1", headers, via_connect: None };
+    let facts = request_facts(&request);
+    assert!(facts.path.clean.len() <= 1024 && facts.path.normal.len() <= 1024, "path outgrew its limit");
+    assert!(!header_mismatch(&facts, &Message::default()), "an empty message contradicts nothing");
+    let _ = response_facts(&ResponseHead { status: 401, version: "1.1", headers });
+    let _ = endpoint_url("host.example", &target, &target);
+}

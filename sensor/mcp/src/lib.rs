@@ -1,0 +1,36 @@
+//! Messages → facts: JSON-RPC by an own push tokenizer, MCP revisions, headers, look-alikes. Pure; decides nothing.
+
+mod arguments;
+mod auth;
+mod endpoint;
+mod evidence;
+mod extract;
+mod fuzz;
+mod headers;
+mod judge;
+mod keys;
+mod mask;
+mod message;
+mod methods;
+mod nodes;
+mod oauth;
+mod path;
+mod reader;
+mod tokenizer;
+mod values;
+mod wide;
+
+pub use auth::{Auth, AuthKind, Claims};
+pub use endpoint::{Endpoint, endpoint_url, target_key};
+pub use fuzz::{fuzz_headers, fuzz_json};
+pub use headers::{Challenge, RequestFacts, ResponseFacts, header_mismatch, request_facts, response_facts};
+pub use judge::{LookAlike, Verdict, judge};
+pub use mask::{clean_uri, looks_secret};
+pub use message::{
+    Arguments, BodyKind, Evidence, Failure, Id, Implementation, Kind, MAX_ARGUMENTS, MAX_LIST, MAX_TEXT, Message,
+    Outcome, Params, Version,
+};
+pub use methods::{METHODS, Method, Revision, Sender, direction_of, is_mcp_method, method_of};
+pub use oauth::{Document, names_mcp, resource_parameter};
+pub use path::{PathFacts, WellKnown, WellKnownKind, normalise};
+pub use reader::{Limits, Reader, Stats};
