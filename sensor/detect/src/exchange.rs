@@ -1,0 +1,519 @@
+//! The one inspector of an exchange: heads and bodies in, news for the serial stage out. Workers and proxy call
+//! the same. Owned, `Send`, no lifetime, no thread id.
+
+use crate::inspect::{Inspector, News, Promise, count};
+use crate::observation::{DocumentSeen, EndpointSeen, MessageSeen, RequestSeen, ResponseSeen, SideEnd, Update};
+use crate::rules::{Field, Listed};
+use crate::{Generation, Scratch, Side, Signal, SignalKind, Weight};
+use mcp::{BodyKind, LookAlike, Message, Verdict};
+use net::{Direction, Place, Timestamp};
+use proto::{EndKind, Headers, RequestHead, ResponseHead};
+use std::sync::Arc;
+
+/// Longest kept User-Agent, host or excerpt, in bytes.
+const MAX_TEXT: usize = 200;
+/// Most signals kept of one exchange between two updates.
+const MAX_SIGNALS: usize = 64;
+/// Most messages kept of one exchange between two updates; more are given at once as an update of their own.
+const MAX_MESSAGES: usize = 256;
+
+/// One exchange under inspection.
+#[derive(Debug)]
+pub struct Exchange {
+    generation: Arc<Generation>,
+    /// The request as seen, until it is sent.
+    request: Option<Box<RequestSeen>>,
+    response: Option<Box<ResponseSeen>>,
+    sides: [SideState; 2],
+    news: Gathered,
+    authority: String,
+    /// Path of the target, without the query: what a relative endpoint URL resolves against.
+    target: String,
+    websocket: bool,
+    listed_endpoint: bool,
+    /// A head bears a session id or protocol version of MCP.
+    marked: bool,
+    marked_told: bool,
+    relevant: bool,
+}
+
+#[derive(Debug, Default)]
+struct SideState {
+    inspector: Option<Box<Inspector>>,
+    promise: Promise,
+    coding: Option<String>,
+    bytes: u64,
+    look_alike: Option<LookAlike>,
+    parsed: Option<BodyKind>,
+    over: bool,
+}
+
+/// News since the last update.
+#[derive(Debug, Default)]
+struct Gathered {
+    update: Update,
+    /// Something here is worth telling.
+    telling: bool,
+    now: Timestamp,
+    dir: Option<Direction>,
+    look_alike: Option<LookAlike>,
+    neutral: bool,
+    endpoint: Option<Vec<u8>>,
+}
+
+impl News for Gathered {
+    fn message(&mut self, message: Message, sse: bool) {
+        let verdict = mcp::judge(&message);
+        match &verdict {
+            Verdict::Proof(_) | Verdict::Strong(_) => self.telling = true,
+            Verdict::Neutral => self.neutral |= message.jsonrpc,
+            Verdict::LookAlike(what) => self.look_alike = Some(*what),
+        }
+        if self.update.messages.len() < MAX_MESSAGES {
+            let dir = self.dir.unwrap_or(Direction::ToServer);
+            self.update.messages.push(MessageSeen { ts: self.now, dir, message, verdict, sse });
+        }
+    }
+
+    fn event(&mut self, name: &[u8], head: &[u8]) {
+        if name == b"endpoint" && self.endpoint.is_none() {
+            self.endpoint = Some(head.to_vec());
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if self.update.signals.len() < MAX_SIGNALS {
+            self.update.signals.push(signal);
+        }
+    }
+}
+
+impl Gathered {
+    fn structure(&mut self, id: &str, on: &str, weight: Weight, excerpt: &str) {
+        self.telling |= weight >= Weight::Medium;
+        let excerpt = cut(excerpt).to_owned();
+        self.signal(Signal { id: id.into(), kind: SignalKind::Structure, on: on.into(), weight, excerpt, offset: 0 });
+    }
+}
+
+impl Exchange {
+    /// An exchange under `generation`, which it keeps to its end.
+    pub fn new(generation: Arc<Generation>) -> Self {
+        Self {
+            generation,
+            request: None,
+            response: None,
+            sides: [SideState { promise: Promise::Json, ..SideState::default() }, SideState::default()],
+            news: Gathered::default(),
+            authority: String::new(),
+            target: String::new(),
+            websocket: false,
+            listed_endpoint: false,
+            marked: false,
+            marked_told: false,
+            relevant: false,
+        }
+    }
+
+    /// The request began.
+    pub fn request(&mut self, scratch: &mut Scratch, ts: Timestamp, place: Place, head: &RequestHead<'_>) {
+        let facts = mcp::request_facts(head);
+        let authority = authority(head);
+        let host = crate::hosts::normal_host(authority).into_owned();
+        let on_https = head.target.get(..8).is_some_and(|t| t.eq_ignore_ascii_case("https://"));
+        let seen = RequestSeen {
+            ts,
+            place,
+            version: head.version,
+            method: cut(head.method).to_owned(),
+            host: cut(&host).to_owned(),
+            authority: cut(authority).to_owned(),
+            scheme: if on_https { "https" } else { "http" },
+            user_agent: head.headers.text("user-agent").map(|ua| cut(ua).to_owned()),
+            target_key: mcp::target_key(authority, head.target),
+            facts,
+        };
+        self.authority = cut(authority).to_owned();
+        self.target = head.target.split('?').next().unwrap_or("").to_owned();
+        self.marked = seen.facts.session.is_some() || seen.facts.protocol_version.is_some();
+        let side = &mut self.sides[0];
+        side.coding = codings(&head.headers);
+        if head.headers.text("content-type").is_some_and(|t| is_form(t) || is_page(t)) {
+            side.promise = Promise::Page;
+        }
+        self.request_structure(&seen);
+        self.request_signatures(scratch, head, &seen);
+        self.request = Some(Box::new(seen));
+    }
+
+    /// Facts of the request head that are signals of their own.
+    fn request_structure(&mut self, seen: &RequestSeen) {
+        let facts = &seen.facts;
+        let news = &mut self.news;
+        if let Some(method) = &facts.mcp_method {
+            news.structure("mcp.proof.method-header", "request.header.mcp-method", Weight::Proof, method);
+        }
+        let lone = matches!(seen.method.as_str(), "GET" | "DELETE") && (facts.accepts_sse || seen.method == "DELETE" || facts.path.well_known.is_some());
+        let weight = if lone { Weight::Strong } else { Weight::Medium };
+        if facts.session.is_some() {
+            news.structure("mcp.header.session", "request.header.mcp-session-id", weight, "");
+        }
+        if let Some(version) = &facts.protocol_version {
+            news.structure("mcp.header.protocol-version", "request.header.mcp-protocol-version", weight, version);
+        }
+        if facts.ws_subprotocol_mcp {
+            news.structure("mcp.websocket.subprotocol", "request.header.sec-websocket-protocol", Weight::Medium, "mcp");
+        }
+        if facts.cf_mcp {
+            news.structure("mcp.header.cf-mcp", "request.header.cf-mcp-method", Weight::Strong, "");
+        }
+        if let Some(telltale) = facts.path.telltale {
+            news.structure("mcp.path.telltale", "url", Weight::Medium, telltale);
+        }
+        if facts.path.session_query.is_some() && seen.method == "POST" {
+            news.structure("mcp.path.session-query", "url", Weight::Weak, "");
+        }
+        if facts.path.well_known.is_some_and(|w| w.names_mcp) {
+            news.structure("mcp.path.well-known", "url", Weight::Medium, &facts.path.clean);
+        }
+        if let Some(resource) = &facts.resource {
+            let weight = if mcp::names_mcp(resource) { Weight::Medium } else { Weight::Info };
+            news.structure("mcp.oauth.resource-parameter", "url", weight, resource);
+        }
+    }
+
+    /// What rule files say of the request head.
+    fn request_signatures(&mut self, scratch: &mut Scratch, head: &RequestHead<'_>, seen: &RequestSeen) {
+        let generation = Arc::clone(&self.generation);
+        let rules = &generation.rules;
+        let news = &mut self.news;
+        let path = seen.facts.path.normal.as_str();
+        let mut listed = false;
+        let signals = &mut scratch.stats.signals;
+        rules.scan_host(&seen.host, Some(path), &mut |m| {
+            count(signals, m.signature);
+            let names_server = m.path_matches && m.has_path && m.category.is_server();
+            listed |= names_server && m.listed >= Listed::Medium;
+            let (id, weight) = match () {
+                () if !m.category.is_server() => ("mcp.host.catalog", Weight::Info),
+                () if m.dedicated => ("mcp.host.dedicated", Weight::Medium),
+                () if m.has_path && !m.path_matches => ("mcp.host.shared", Weight::Info),
+                () if m.has_path => ("mcp.endpoint.listed", Weight::Info),
+                () if m.listed >= Listed::Medium => ("mcp.host.pattern", Weight::Medium),
+                () => ("mcp.host.pattern", Weight::Info),
+            };
+            let known = rules.signatures().get(m.signature as usize);
+            let id = if known.is_some_and(|s| s.pack == "mcp.hosts") { id } else { known.map_or(id, |s| s.id.as_str()) };
+            let weight = if known.is_some_and(|s| s.pack == "mcp.hosts") { weight } else { known.map_or(weight, |s| s.weight) };
+            news.telling |= weight >= Weight::Medium;
+            let on = if m.has_path { "url" } else { "host" };
+            let excerpt = cut(m.label).to_owned();
+            news.signal(Signal { id: id.into(), kind: SignalKind::Signature, on: on.into(), weight, excerpt, offset: 0 });
+        });
+        self.listed_endpoint = listed;
+        let mut field = |on: &Field, value: &[u8], excerpt: &str| {
+            rules.scan_field(on, value, &mut scratch.rules, &mut |signature, end| {
+                let Some(known) = rules.signatures().get(signature as usize) else { return };
+                count(&mut scratch.stats.signals, signature);
+                news.telling |= known.weight >= Weight::Weak;
+                news.signal(Signal {
+                    id: known.id.clone(),
+                    kind: SignalKind::Signature,
+                    on: on.to_string(),
+                    weight: known.weight,
+                    excerpt: cut(excerpt).to_owned(),
+                    offset: end as u64,
+                });
+            });
+        };
+        scratch.text.clear();
+        scratch.text.push_str(&seen.host);
+        scratch.text.push_str(path);
+        let clean = seen.facts.path.clean.as_str();
+        field(&Field::Url, scratch.text.as_bytes(), clean);
+        field(&Field::RequestUri, path.as_bytes(), clean);
+        field(&Field::RequestMethod, head.method.as_bytes(), head.method);
+        for (name, on) in rules.request_headers() {
+            for value in head.headers.all(name) {
+                field(on, value, safe_value(name, value));
+            }
+        }
+    }
+
+    /// The response began.
+    pub fn response(&mut self, scratch: &mut Scratch, ts: Timestamp, head: &ResponseHead<'_>) {
+        let facts = mcp::response_facts(head);
+        let side = &mut self.sides[1];
+        side.coding = codings(&head.headers);
+        side.promise = match () {
+            () if facts.is_sse => Promise::Sse,
+            () if facts.is_json => Promise::Json,
+            () => Promise::Sniff,
+        };
+        let upgrade = head.headers.text("upgrade").is_some_and(|u| u.eq_ignore_ascii_case("websocket"));
+        if head.status == 101 && upgrade {
+            self.websocket();
+        }
+        let news = &mut self.news;
+        if facts.session.is_some() {
+            news.structure("mcp.header.session", "response.header.mcp-session-id", Weight::Medium, "");
+        }
+        if let Some(version) = &facts.protocol_version {
+            news.structure("mcp.header.protocol-version", "response.header.mcp-protocol-version", Weight::Medium, version);
+        }
+        if let Some(challenge) = &facts.challenge {
+            let weight = if challenge.names_mcp { Weight::Strong } else { Weight::Info };
+            let shown = challenge.resource_metadata.as_deref().unwrap_or("");
+            news.structure("mcp.oauth.challenge", "response.header.www-authenticate", weight, shown);
+        }
+        let event_stream = facts.is_sse && head.status == 200;
+        self.marked |= facts.session.is_some() || facts.protocol_version.is_some();
+        if event_stream && self.marked {
+            news.structure("mcp.proof.marked-stream", "response.header.content-type", Weight::Proof, "text/event-stream");
+        }
+        if event_stream && self.listed_endpoint {
+            news.structure("mcp.endpoint.stream", "url", Weight::Strong, "");
+        }
+        let generation = Arc::clone(&self.generation);
+        let rules = &generation.rules;
+        for (name, on) in rules.response_headers() {
+            for value in head.headers.all(name) {
+                rules.scan_field(on, value, &mut scratch.rules, &mut |signature, end| {
+                    let Some(known) = rules.signatures().get(signature as usize) else { return };
+                    count(&mut scratch.stats.signals, signature);
+                    news.telling |= known.weight >= Weight::Weak;
+                    let excerpt = cut(safe_value(name, value)).to_owned();
+                    let (id, on) = (known.id.clone(), on.to_string());
+                    news.signal(Signal { id, kind: SignalKind::Signature, on, weight: known.weight, excerpt, offset: end as u64 });
+                });
+            }
+        }
+        self.response = Some(Box::new(ResponseSeen { ts, version: head.version, status: head.status, facts }));
+    }
+
+    fn websocket(&mut self) {
+        self.websocket = true;
+        for side in &mut self.sides {
+            // The bodies of the handshake are over; what follows are messages.
+            *side = SideState { promise: Promise::Messages, bytes: side.bytes, ..SideState::default() };
+        }
+    }
+
+    /// Body bytes, transfer coding off, content coding on.
+    pub fn body(&mut self, scratch: &mut Scratch, ts: Timestamp, dir: Direction, bytes: &[u8]) {
+        let generation = Arc::clone(&self.generation);
+        let rules = &generation.rules;
+        let side = self.side_begun(rules, scratch, dir);
+        side.bytes += bytes.len() as u64;
+        let Some(mut inspector) = side.inspector.take() else { return };
+        self.news.at(ts, dir);
+        inspector.feed(rules, scratch, bytes, &mut self.news);
+        self.progress(dir, inspector);
+    }
+
+    fn side_begun(&mut self, rules: &crate::rules::RuleSet, scratch: &mut Scratch, dir: Direction) -> &mut SideState {
+        let side = &mut self.sides[dir.index()];
+        if side.inspector.is_none() && !side.over {
+            let mut inspector = Box::new(Inspector::new(Side::of(dir), side.promise, rules));
+            if let Some(coding) = side.coding.take() {
+                inspector.coding(&coding, scratch);
+            }
+            side.inspector = Some(inspector);
+        }
+        side
+    }
+
+    /// Puts the inspector back and looks at what it brought.
+    fn progress(&mut self, dir: Direction, inspector: Box<Inspector>) {
+        let kind = inspector.kind();
+        let side = &mut self.sides[dir.index()];
+        if side.parsed != Some(kind) && kind != BodyKind::Empty {
+            side.parsed = Some(kind);
+            if let Some(parsed) = self.news.update.parsed.get_mut(dir.index()) {
+                *parsed = Some(kind);
+            }
+        }
+        if let Some(what) = self.news.look_alike.take() {
+            side.look_alike = Some(what);
+            self.news.update.look_alike = Some(what);
+        }
+        side.inspector = Some(inspector);
+        if let Some(data) = self.news.endpoint.take() {
+            let data = String::from_utf8_lossy(&data);
+            if let Some(endpoint) = mcp::endpoint_url(&self.authority, &self.target, &data) {
+                self.news.update.endpoint = Some(EndpointSeen { key: endpoint.key, session: endpoint.session });
+                self.news.structure("mcp.sse.endpoint", "response.body", Weight::Medium, "event: endpoint");
+            }
+        }
+        if std::mem::take(&mut self.news.neutral) {
+            let foreign = self.sides.iter().any(|s| s.look_alike.is_some());
+            self.news.telling |= !foreign;
+            self.protocol_sign(dir);
+        }
+        if self.news.update.messages.iter().any(|m| m.message.jsonrpc) {
+            self.protocol_sign(dir);
+        }
+    }
+
+    /// A JSON-RPC message on a listed endpoint, or under MCP's headers.
+    fn protocol_sign(&mut self, dir: Direction) {
+        let on = Side::of(dir).body_field();
+        if std::mem::take(&mut self.listed_endpoint) {
+            self.news.structure("mcp.endpoint.rpc", "url", Weight::Strong, "");
+        }
+        if self.marked && !self.marked_told {
+            self.marked_told = true;
+            self.news.structure("mcp.proof.marked-message", on, Weight::Proof, "");
+        }
+    }
+
+    /// Body bytes that will never be seen.
+    pub fn gap(&mut self, scratch: &mut Scratch, ts: Timestamp, dir: Direction, n: u64) {
+        let generation = Arc::clone(&self.generation);
+        let side = &mut self.sides[dir.index()];
+        side.bytes += n;
+        let Some(mut inspector) = side.inspector.take() else { return };
+        self.news.at(ts, dir);
+        inspector.gap(n, scratch, &generation.rules, &mut self.news);
+        self.progress(dir, inspector);
+    }
+
+    /// A WebSocket message is complete.
+    pub fn message_end(&mut self, ts: Timestamp, dir: Direction) {
+        if !self.websocket {
+            self.websocket();
+        }
+        if let Some(mut inspector) = self.sides[dir.index()].inspector.take() {
+            self.news.at(ts, dir);
+            inspector.message_end(&mut self.news);
+            self.progress(dir, inspector);
+        }
+    }
+
+    /// One direction is over.
+    pub fn end(&mut self, scratch: &mut Scratch, ts: Timestamp, dir: Direction, how: EndKind) {
+        let generation = Arc::clone(&self.generation);
+        let mut end = SideEnd { how, ..SideEnd::default() };
+        if let Some(mut inspector) = self.sides[dir.index()].inspector.take() {
+            self.news.at(ts, dir);
+            inspector.finish(scratch, &generation.rules, &mut self.news);
+            end.undecoded = inspector.undecoded();
+            end.raw_hits_count = inspector.raw_hits_count();
+            self.document(dir, inspector.document());
+            self.progress(dir, inspector);
+            self.sides[dir.index()].inspector = None;
+        }
+        let side = &mut self.sides[dir.index()];
+        side.over = true;
+        end.bytes = side.bytes;
+        if let Some(ended) = self.news.update.ended.get_mut(dir.index()) {
+            *ended = Some(end);
+        }
+        if self.sides.iter().all(|s| s.over) && !self.is_relevant() {
+            if let Some(what) = self.sides.iter().find_map(|s| s.look_alike) {
+                *scratch.stats.look_alikes.entry(what.word()).or_default() += 1;
+            }
+        }
+    }
+
+    fn document(&mut self, dir: Direction, document: &mcp::Document) {
+        let servers: Vec<String> = document.mcp_servers.iter().chain(&document.provider_tools).cloned().collect();
+        let resource = document.resource.clone().filter(|_| document.is_resource_metadata());
+        if resource.is_none() && servers.is_empty() {
+            return;
+        }
+        if let Some(resource) = &resource {
+            let weight = if mcp::names_mcp(resource) { Weight::Strong } else { Weight::Info };
+            self.news.structure("mcp.oauth.metadata", Side::of(dir).body_field(), weight, resource);
+        }
+        self.news.update.document = Some(Box::new(DocumentSeen { side: Some(Side::of(dir)), resource, servers }));
+    }
+
+    /// Whether both directions are over.
+    pub fn is_over(&self) -> bool {
+        self.sides.iter().all(|s| s.over)
+    }
+
+    /// Whether anything of this exchange was worth telling.
+    pub fn is_relevant(&self) -> bool {
+        self.relevant || self.news.telling
+    }
+
+    /// News since the last call; `None` while there is nothing worth telling.
+    pub fn take_update(&mut self) -> Option<Box<Update>> {
+        if !self.is_relevant() {
+            // What is not worth telling must not pile up on a long stream.
+            self.news.update.messages.truncate(8);
+            return None;
+        }
+        let update = &mut self.news.update;
+        let news = !update.messages.is_empty()
+            || !update.signals.is_empty()
+            || update.endpoint.is_some()
+            || update.document.is_some()
+            || update.ended.iter().any(Option::is_some)
+            || update.parsed.iter().any(Option::is_some)
+            || self.response.is_some()
+            || self.request.is_some();
+        if !news {
+            return None;
+        }
+        self.relevant = true;
+        let mut update = Box::new(std::mem::take(update));
+        update.websocket = self.websocket;
+        update.request = self.request.take();
+        update.response = self.response.take();
+        Some(update)
+    }
+}
+
+impl Gathered {
+    fn at(&mut self, ts: Timestamp, dir: Direction) {
+        self.now = ts;
+        self.dir = Some(dir);
+    }
+}
+
+/// The authority a request is for: that of an absolute target, else `Host` (RFC 9112 §3.3).
+fn authority<'a>(head: &RequestHead<'a>) -> &'a str {
+    if let Some((_, rest)) = head.target.split_once("://").filter(|(scheme, _)| scheme.len() <= 5) {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let authority = rest.get(..end).unwrap_or(rest);
+        return authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    }
+    if head.method == "CONNECT" {
+        return head.target;
+    }
+    head.headers.text("host").or(head.via_connect).unwrap_or("")
+}
+
+/// All content codings as one list (RFC 9110 §8.4).
+fn codings(headers: &Headers<'_>) -> Option<String> {
+    let mut all = headers.all("content-encoding").map(String::from_utf8_lossy);
+    let first = all.next()?.into_owned();
+    Some(all.fold(first, |list, value| list + "," + &value))
+}
+
+/// At most [`MAX_TEXT`] bytes, cut between characters.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or("")
+}
+
+/// Header values that are safe to show; others may hold secrets and are not shown.
+fn safe_value<'a>(name: &str, value: &'a [u8]) -> &'a str {
+    const SAFE: [&str; 8] =
+        ["mcp-method", "mcp-protocol-version", "user-agent", "content-type", "accept", "sec-websocket-protocol", "npm-command", "server"];
+    let safe = SAFE.iter().any(|s| s.eq_ignore_ascii_case(name));
+    let text = str::from_utf8(value).unwrap_or("");
+    if safe && !mcp::looks_secret(text) { text } else { "" }
+}
+
+fn is_page(content_type: &str) -> bool {
+    let lower = content_type.to_ascii_lowercase();
+    ["text/html", "application/xhtml", "text/css", "javascript", "image/", "video/", "audio/", "font/"].iter().any(|t| lower.contains(t))
+}
+
+fn is_form(content_type: &str) -> bool {
+    let lower = content_type.to_ascii_lowercase();
+    lower.starts_with("multipart/") || lower.starts_with("application/x-www-form-urlencoded")
+}

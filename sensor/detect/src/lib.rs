@@ -1,0 +1,33 @@
+//! Signatures, signals, assessment, classification. Pure: no I/O, no threads, no clock.
+
+pub mod engine;
+pub mod hosts;
+pub mod rules;
+
+mod assess;
+mod classify;
+mod exchange;
+mod generation;
+mod inspect;
+mod observation;
+mod scope;
+mod scratch;
+mod signal;
+
+pub use assess::{Assessment, Confidence, Context};
+pub use classify::{Action, Classification, Classified, classify, direction};
+pub use exchange::Exchange;
+pub use generation::Generation;
+pub use observation::{
+    DocumentSeen, EndpointSeen, FlowFacts, MessageSeen, Observation, Order, RequestSeen, ResponseSeen, SideEnd, Update,
+    What,
+};
+pub use scope::{
+    Cidr, HostPattern, RawNetworks, RawPortals, RawScope, RawServer, RawServerTable, RawServers, Scope, ScopeError, Seen,
+    ServerEntry,
+};
+pub use scratch::{Limits, Scratch, Stats};
+pub use signal::{Severity, Side, Signal, SignalKind, Weight};
+
+#[doc(hidden)]
+pub use rules::fuzz_rules;

@@ -1,0 +1,194 @@
+//! What a worker tells the serial stage: owned, bounded, for MCP-relevant traffic only.
+
+use crate::{Side, Signal};
+use mcp::{BodyKind, LookAlike, Message, PathFacts, RequestFacts, ResponseFacts, Verdict};
+use net::{Direction, Place, Timestamp};
+use proto::{Anomaly, EndKind, ExchangeId};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Where an observation stands among all others of a run. The same whatever the number of workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Order {
+    /// Number of the packet that caused it; for expiry, of the packet the tick came before.
+    pub packet: u64,
+    /// 0 for what expired before the packet, 1 for what the packet caused.
+    pub phase: u8,
+    /// Virtual shard.
+    pub shard: u8,
+    /// Count within all of the above.
+    pub part: u32,
+}
+
+/// The flow an observation was made on. Built when the flow first has something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowFacts {
+    /// Who asks, by content where that contradicts the ports.
+    pub client: SocketAddr,
+    /// Who answers.
+    pub server: SocketAddr,
+    /// MAC address of the client as the tap saw it.
+    pub client_mac: Option<[u8; 6]>,
+    /// VLAN ids, outermost first.
+    pub vlan: [Option<u16>; 2],
+    /// First packet: its number is unique in the run.
+    pub opened: Place,
+    /// The start of the flow was not seen.
+    pub midstream: bool,
+}
+
+/// One observation.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Its place among all others.
+    pub order: Order,
+    /// Packet time.
+    pub ts: Timestamp,
+    /// The packet that completed it.
+    pub place: Place,
+    /// The flow.
+    pub flow: Arc<FlowFacts>,
+    /// Bytes of the flow never seen, so far.
+    pub missed: u64,
+    /// What was seen.
+    pub what: What,
+}
+
+/// What was seen.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// News of one exchange.
+    Exchange(ExchangeId, Box<Update>),
+    /// The flow is over; exchanges still open have ended.
+    FlowEnd,
+    /// Wire framing that receivers may read differently.
+    Anomaly(Anomaly),
+    /// Segments that claim the same bytes with other content.
+    OverlapConflict,
+    /// Our own code failed on this flow; it was given up.
+    Fault,
+}
+
+/// News of one exchange since the last update. Fields are absent where there is no news.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// The request head; always in the first update of an exchange whose request was seen.
+    pub request: Option<Box<RequestSeen>>,
+    /// The response head.
+    pub response: Option<Box<ResponseSeen>>,
+    /// JSON-RPC messages, in order.
+    pub messages: Vec<MessageSeen>,
+    /// `endpoint` event of an HTTP+SSE stream.
+    pub endpoint: Option<EndpointSeen>,
+    /// Signals by signatures and heads. Those that messages prove are made from [`Update::messages`].
+    pub signals: Vec<Signal>,
+    /// How each direction ended, once it has.
+    pub ended: [Option<SideEnd>; 2],
+    /// Documents that name MCP servers or resources.
+    pub document: Option<Box<DocumentSeen>>,
+    /// What each body was, so far.
+    pub parsed: [Option<BodyKind>; 2],
+    /// A look-alike that messages were recognised as.
+    pub look_alike: Option<LookAlike>,
+    /// The exchange carries WebSocket messages.
+    pub websocket: bool,
+}
+
+/// A request head, as far as MCP cares.
+#[derive(Clone, Debug)]
+pub struct RequestSeen {
+    /// When it began.
+    pub ts: Timestamp,
+    /// The packet it began in.
+    pub place: Place,
+    /// HTTP version.
+    pub version: &'static str,
+    /// Request method.
+    pub method: String,
+    /// Host without port, lower case; empty where none was named.
+    pub host: String,
+    /// Host as sent, port included.
+    pub authority: String,
+    /// `https` only where the request itself says so (absolute form).
+    pub scheme: &'static str,
+    /// User-Agent, bounded.
+    pub user_agent: Option<String>,
+    /// MCP's headers and the like.
+    pub facts: RequestFacts,
+    /// Key of host and target, to meet an `endpoint` event.
+    pub target_key: [u8; 32],
+}
+
+impl RequestSeen {
+    /// What the path says.
+    pub fn path(&self) -> &PathFacts {
+        &self.facts.path
+    }
+}
+
+/// A response head, as far as MCP cares.
+#[derive(Clone, Debug)]
+pub struct ResponseSeen {
+    /// When it began.
+    pub ts: Timestamp,
+    /// HTTP version.
+    pub version: &'static str,
+    /// Status code.
+    pub status: u16,
+    /// MCP's headers and the like.
+    pub facts: ResponseFacts,
+}
+
+/// One JSON-RPC message.
+#[derive(Clone, Debug)]
+pub struct MessageSeen {
+    /// When its last byte came.
+    pub ts: Timestamp,
+    /// Which way.
+    pub dir: Direction,
+    /// The message.
+    pub message: Message,
+    /// What it proves by itself.
+    pub verdict: Verdict,
+    /// It came on an SSE stream.
+    pub sse: bool,
+}
+
+/// An `endpoint` event.
+#[derive(Clone, Debug)]
+pub struct EndpointSeen {
+    /// Key of the host and target that POSTs will have.
+    pub key: [u8; 32],
+    /// Hash of the session id in its query.
+    pub session: Option<[u8; 32]>,
+}
+
+/// A JSON document that is no message but speaks of MCP.
+#[derive(Clone, Debug, Default)]
+pub struct DocumentSeen {
+    /// Which body it was.
+    pub side: Option<Side>,
+    /// `resource` of protected-resource metadata (RFC 9728), cleaned.
+    pub resource: Option<String>,
+    /// Servers that a provider or an ACP agent is told to use, cleaned.
+    pub servers: Vec<String>,
+}
+
+/// How one direction of an exchange ended.
+#[derive(Clone, Copy, Debug)]
+pub struct SideEnd {
+    /// By its framing, or cut.
+    pub how: EndKind,
+    /// Body bytes on the wire.
+    pub bytes: u64,
+    /// Why part of it could not be decoded.
+    pub undecoded: Option<&'static str>,
+    /// Signature patterns that hit raw body bytes count (the body did not parse and is no page).
+    pub raw_hits_count: bool,
+}
+
+impl Default for SideEnd {
+    fn default() -> Self {
+        Self { how: EndKind::Cut, bytes: 0, undecoded: None, raw_hits_count: false }
+    }
+}

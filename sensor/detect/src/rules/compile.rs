@@ -1,0 +1,560 @@
+//! From the texts of rule files to a [`RuleSet`], or to every fault in them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use super::error::{RuleError, place};
+use super::field::{self, Field, Shape};
+use super::file::{self, RawExample, RawFile, RawSignature, RawWeight};
+use super::list;
+use super::set::{Bodies, Example, Glob, Kind, Pack, RuleSet, STREAMS, ShortSet, Signature};
+use crate::engine::{BuildError, Fault, MAX_BOUND, MAX_PATTERNS, MAX_TABLES, Pattern, PatternError, Scanner};
+use crate::hosts::{Category, HostTable, Listed, NewEntry};
+use crate::signal::Weight;
+
+/// Most signatures in all files together.
+pub const MAX_SIGNATURES: usize = 4096;
+/// Most literals or globs or hosts of one signature.
+const MAX_ITEMS: usize = 100_000;
+/// Longest id, in bytes.
+const MAX_ID_BYTES: usize = 100;
+
+/// Reads a list by its name. The error is a reason for people.
+pub type ListReader<'a> = dyn Fn(&str) -> Result<Cow<'static, str>, String> + 'a;
+
+/// A rule file, read by the caller.
+#[derive(Clone, Copy)]
+pub struct RuleText<'a> {
+    /// Name for messages.
+    pub file: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// Reads a list that the file names, by its path relative to the file. The path is plain: no `..`, not absolute.
+    pub lists: &'a ListReader<'a>,
+}
+
+impl std::fmt::Debug for RuleText<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RuleText").field("file", &self.file).field("bytes", &self.text.len()).finish_non_exhaustive()
+    }
+}
+
+/// Compiles rule files.
+///
+/// # Errors
+///
+/// Every fault of every file, sorted by place within each file.
+pub fn compile(files: &[RuleText<'_>]) -> Result<RuleSet, Vec<RuleError>> {
+    let mut compiler = Compiler { files, ..Compiler::default() };
+    for (index, source) in files.iter().enumerate() {
+        let mut errors = Vec::new();
+        let raw = file::read(source.file, source.text, &mut errors);
+        compiler.errors.append(&mut errors);
+        compiler.file(index, raw);
+    }
+    compiler.finish()
+}
+
+/// A signature's place and patterns, until all are known.
+#[derive(Clone, Debug)]
+struct Origin {
+    file: usize,
+    /// Of the pattern's value.
+    span: Range<usize>,
+}
+
+/// Patterns for one scanner.
+#[derive(Debug, Default)]
+struct Collected {
+    patterns: Vec<Pattern>,
+    /// Pattern to the signatures that want it, each with its stream.
+    owners: Vec<Vec<(usize, u32)>>,
+}
+
+#[derive(Debug, Default)]
+struct ShortRules {
+    expressions: Collected,
+    set: ShortSet,
+}
+
+#[derive(Default)]
+struct Compiler<'a> {
+    files: &'a [RuleText<'a>],
+    errors: Vec<RuleError>,
+    packs: Vec<Pack>,
+    signatures: Vec<Signature>,
+    /// One for each signature.
+    origins: Vec<Origin>,
+    /// Id to where it was first.
+    ids: BTreeMap<String, (usize, u32)>,
+    bodies: Collected,
+    short: BTreeMap<Field, ShortRules>,
+    hosts: HostTable,
+    fields: std::collections::BTreeSet<Field>,
+    /// Of each pack: what its hash is made of.
+    parts: BTreeMap<String, Vec<[u8; 32]>>,
+}
+
+impl Collected {
+    fn add(&mut self, pattern: Pattern, stream: usize, signature: u32) {
+        match self.patterns.iter().position(|known| known.same_as(&pattern)) {
+            Some(same) => self.owners.get_mut(same).into_iter().for_each(|owners| owners.push((stream, signature))),
+            None => {
+                self.patterns.push(pattern);
+                self.owners.push(vec![(stream, signature)]);
+            }
+        }
+    }
+}
+
+impl Compiler<'_> {
+    fn source(&self, file: usize) -> (&str, &str) {
+        self.files.get(file).map_or(("", ""), |source| (source.file, source.text))
+    }
+
+    fn fault(&mut self, file: usize, span: &Range<usize>, message: impl Into<String>, help: &str) {
+        let (name, text) = self.source(file);
+        let error = RuleError::at(name, text, span, message, help);
+        self.errors.push(error);
+    }
+
+    fn file(&mut self, file: usize, raw: RawFile) {
+        let (name, text) = self.source(file);
+        let (name, mut parts) = (name.to_owned(), vec![Sha256::digest(text.as_bytes()).into()]);
+        let pack = raw.pack.map(|pack| {
+            self.check_id(file, &pack.id);
+            if self.packs.iter().any(|known| known.id == *pack.id.get_ref()) {
+                self.fault(file, &pack.id.span(), "this pack id is taken", "a pack is one file; choose another id");
+            }
+            if pack.version.get_ref().trim().is_empty() {
+                self.fault(file, &pack.version.span(), "an empty version", "such as \"1.0.0\"");
+            }
+            let (id, version) = (pack.id.into_inner(), pack.version.into_inner());
+            Pack { id, version, name: pack.name, description: pack.description, file: name }
+        });
+        let id = pack.as_ref().map(|pack| pack.id.clone()).unwrap_or_default();
+        for (signature, span) in raw.signatures {
+            if self.signatures.len() >= MAX_SIGNATURES {
+                let help = "use literal = [...] or a list for many patterns of one meaning";
+                self.fault(file, &span, format!("over {MAX_SIGNATURES} signatures"), help);
+                break;
+            }
+            self.signature(file, &id, signature, &span, &mut parts);
+        }
+        self.packs.extend(pack);
+        self.parts.entry(id).or_default().append(&mut parts);
+    }
+
+    /// Ids end up in metrics, file names and dashboards.
+    fn check_id(&mut self, file: usize, id: &Spanned<String>) {
+        let text = id.get_ref();
+        let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c);
+        let ends = [text.bytes().next(), text.bytes().last()];
+        if text.len() > MAX_ID_BYTES
+            || !text.bytes().all(good)
+            || !ends.iter().all(|end| end.is_some_and(|b| b.is_ascii_alphanumeric()))
+        {
+            let help = "ids are lower-case letters, digits, dots and dashes, such as mcp.body.tools-call";
+            self.fault(file, &id.span(), "not an id", help);
+        }
+    }
+
+    fn signature(
+        &mut self,
+        file: usize,
+        pack: &str,
+        mut raw: RawSignature,
+        span: &Range<usize>,
+        parts: &mut Vec<[u8; 32]>,
+    ) {
+        let Ok(index) = u32::try_from(self.signatures.len()) else { return };
+        let line = place(self.source(file).1, span.start).0;
+        self.check_id(file, &raw.id);
+        match self.ids.get(raw.id.get_ref()) {
+            Some(&(first, at)) => {
+                let message = format!("this id is taken by {}:{at}", self.source(first).0);
+                self.fault(file, &raw.id.span(), message, "ids are unique over all files");
+            }
+            None => {
+                self.ids.insert(raw.id.get_ref().clone(), (file, line));
+            }
+        }
+        let examples = self.examples(file, std::mem::take(&mut raw.example));
+        let on = match raw.on.get_ref().parse::<Field>() {
+            Ok(on) => on,
+            Err(error) => {
+                self.fault(file, &raw.on.span(), error.to_string(), &format!("known are {}", field::names()));
+                return;
+            }
+        };
+        let weight = match raw.weight.get_ref() {
+            RawWeight::Strong => Weight::Strong,
+            RawWeight::Medium => Weight::Medium,
+            RawWeight::Weak => Weight::Weak,
+            RawWeight::Info => Weight::Info,
+        };
+        let Some((kind, items)) = self.kind(file, &raw, span) else { return };
+        self.check_options(file, &raw, kind, &on);
+        let origin = items.first().map_or(span.clone(), |item| item.1.clone());
+        let target = Target { file, index, on: &on, nocase: raw.nocase, weight, enabled: raw.enabled };
+        let category = raw.category.as_ref().map_or(Category::Server, |category| *category.get_ref());
+        match kind {
+            Kind::Regex => self.regex(&target, &items, raw.anchor.as_ref()),
+            Kind::Literal => self.literal(&target, &items),
+            Kind::Host => self.host(&target, &items, category),
+            Kind::Glob => self.glob(&target, &items, category),
+            Kind::List => self.list(&target, &items, parts),
+        }
+        if raw.enabled {
+            self.fields.insert(on.clone());
+        }
+        self.origins.push(Origin { file, span: origin });
+        self.signatures.push(Signature {
+            id: raw.id.into_inner(),
+            name: raw.name,
+            description: raw.description,
+            pack: pack.to_owned(),
+            on,
+            kind,
+            patterns: items.into_iter().map(|(text, _)| text).collect(),
+            weight,
+            severity: raw.severity,
+            category,
+            tags: raw.tags,
+            references: raw.references,
+            enabled: raw.enabled,
+            examples,
+            file: self.source(file).0.to_owned(),
+            line,
+        });
+    }
+
+    fn examples(&mut self, file: usize, raw: Vec<Spanned<RawExample>>) -> Vec<Example> {
+        let mut examples = Vec::new();
+        for example in raw {
+            let line = place(self.source(file).1, example.span().start).0;
+            match example.get_ref() {
+                RawExample { hit: Some(text), miss: None } => examples.push(Example { text: text.clone(), hit: true, line }),
+                RawExample { hit: None, miss: Some(text) } => examples.push(Example { text: text.clone(), hit: false, line }),
+                _ => {
+                    let help = "write hit = '…' or miss = '…', and another [[signature.example]] for the next";
+                    self.fault(file, &example.span(), "an example has exactly one of hit and miss", help);
+                }
+            }
+        }
+        examples
+    }
+
+    /// The one pattern key that is there, and its values.
+    fn kind(&mut self, file: usize, raw: &RawSignature, span: &Range<usize>) -> Option<(Kind, Vec<Item>)> {
+        let one = |text: &Spanned<String>| vec![(text.get_ref().clone(), text.span())];
+        let many = |list: &Spanned<Vec<Spanned<String>>>| {
+            (list.get_ref().iter().map(|text| (text.get_ref().clone(), text.span())).collect(), list.span())
+        };
+        let mut found: Vec<(Kind, Vec<Item>, Range<usize>)> = Vec::new();
+        found.extend(raw.regex.as_ref().map(|text| (Kind::Regex, one(text), text.span())));
+        found.extend(raw.list.as_ref().map(|text| (Kind::List, one(text), text.span())));
+        for (kind, list) in [(Kind::Literal, &raw.literal), (Kind::Host, &raw.host), (Kind::Glob, &raw.glob)] {
+            found.extend(list.as_ref().map(many).map(|(items, span)| (kind, items, span)));
+        }
+        let help = "give exactly one of regex, literal, host, glob and list";
+        match found.as_slice() {
+            [] => self.fault(file, span, "a signature without a pattern", help),
+            [_] => {}
+            [_, (_, _, second), ..] => self.fault(file, &second.clone(), "a signature with more than one kind of pattern", help),
+        }
+        let (kind, items, span) = found.into_iter().next()?;
+        if items.is_empty() {
+            self.fault(file, &span, "an empty list of patterns", "name at least one");
+            return None;
+        }
+        if items.len() > MAX_ITEMS {
+            self.fault(file, &span, format!("over {MAX_ITEMS} patterns in one signature"), "split it");
+            return None;
+        }
+        Some((kind, items))
+    }
+
+    /// Options and fields that do not go with the kind of pattern.
+    fn check_options(&mut self, file: usize, raw: &RawSignature, kind: Kind, on: &Field) {
+        let streamed = on.shape() == Shape::Stream;
+        let field = match kind {
+            Kind::Regex | Kind::Literal => None,
+            Kind::Host if !on.is_name() => Some("host patterns are for host, tls.sni and dns.query; for url use glob"),
+            Kind::Glob if streamed => Some("a glob is for a whole short field; for bodies use literal or regex"),
+            Kind::Glob if on.is_name() => Some("names are matched by label: use host = [...]"),
+            Kind::List if !matches!(on, Field::Host | Field::Url) => Some("host lists are for url and host"),
+            _ => None,
+        };
+        if let Some(help) = field {
+            self.fault(file, &raw.on.span(), format!("{} does not go with this field", kind.name()), help);
+        }
+        if raw.nocase && (matches!(kind, Kind::Host | Kind::List) || (kind == Kind::Glob && on.is_path())) {
+            self.fault(file, &raw.id.span(), "nocase says nothing here", "hosts and paths never regard ASCII case");
+        }
+        if let Some(anchor) = &raw.anchor
+            && !(kind == Kind::Regex && streamed)
+        {
+            let help = "only a regex on a body has an anchor";
+            self.fault(file, &anchor.span(), "an anchor that would not be used", help);
+        }
+        if let Some(category) = &raw.category
+            && !(kind == Kind::Host || (kind == Kind::Glob && *on == Field::Url))
+        {
+            let help = "a category says what kind of place a host is; lists have it in each line";
+            self.fault(file, &category.span(), "a category that says nothing here", help);
+        }
+    }
+
+    /// Where a part of a pattern stands in the file: exact for strings written without escapes.
+    fn inside(&self, target: &Target<'_>, item: &Item, part: &Range<usize>) -> Range<usize> {
+        let (text, span) = item;
+        let written = self.source(target.file).1.get(span.clone()).unwrap_or_default();
+        match written.find(text.as_str()) {
+            Some(at) if !text.is_empty() => {
+                let start = span.start + at;
+                let end = if part.is_empty() { text.len() } else { part.end };
+                start + part.start.min(text.len())..start + end.min(text.len())
+            }
+            _ => span.clone(),
+        }
+    }
+
+    fn regex(&mut self, target: &Target<'_>, items: &[Item], anchor: Option<&Spanned<String>>) {
+        let Some(item) = items.first() else { return };
+        let streamed = target.on.shape() == Shape::Stream;
+        let parsed = if streamed {
+            Pattern::streamed(&item.0, target.nocase)
+        } else {
+            Pattern::short(&item.0, target.nocase)
+        };
+        match parsed {
+            Ok(pattern) => self.pattern(target, match anchor {
+                Some(anchor) => pattern.with_anchor(anchor.get_ref()),
+                None => pattern,
+            }),
+            Err(PatternError { fault, span }) => {
+                let span = self.inside(target, item, &span);
+                self.fault(target.file, &span, fault.to_string(), fault.help());
+            }
+        }
+    }
+
+    fn literal(&mut self, target: &Target<'_>, items: &[Item]) {
+        let streamed = target.on.shape() == Shape::Stream;
+        let mut good = true;
+        for (text, span) in items {
+            if text.is_empty() {
+                self.fault(target.file, span, "an empty literal is everywhere", "name at least one byte");
+                good = false;
+            } else if streamed && text.len() > MAX_BOUND {
+                let message = format!("a literal of {} bytes, over the limit of {MAX_BOUND}", text.len());
+                self.fault(target.file, span, message, "a shorter part of it will do");
+                good = false;
+            }
+        }
+        if good {
+            let literals: Vec<&str> = items.iter().map(|(text, _)| text.as_str()).collect();
+            self.pattern(target, Pattern::any_of(&literals, target.nocase));
+        }
+    }
+
+    fn pattern(&mut self, target: &Target<'_>, pattern: Pattern) {
+        if !target.enabled {
+            return;
+        }
+        match STREAMS.iter().position(|field| field == target.on) {
+            Some(stream) => self.bodies.add(pattern, stream, target.index),
+            None => self.short(target.on).expressions.add(pattern, 0, target.index),
+        }
+    }
+
+    fn short(&mut self, on: &Field) -> &mut ShortRules {
+        self.short.entry(on.clone()).or_default()
+    }
+
+    fn host(&mut self, target: &Target<'_>, items: &[Item], category: Category) {
+        for (text, span) in items {
+            self.entry(target, text, span, "", category);
+        }
+    }
+
+    fn glob(&mut self, target: &Target<'_>, items: &[Item], category: Category) {
+        for (text, span) in items {
+            if target.on.is_path() && text.contains('?') {
+                let help = "paths are seen without their query, which may hold secrets; `*` stands for any run";
+                self.fault(target.file, span, "a question mark in a path pattern", help);
+            } else if *target.on == Field::Url {
+                let (host, path) = list::split_url(text);
+                if !text.contains('/') {
+                    let help = "write host/path, or use host = [...] on the field host";
+                    self.fault(target.file, span, "a url pattern without a path", help);
+                } else {
+                    self.entry(target, host, span, path, category);
+                }
+            } else if *target.on == Field::RequestUri && !text.starts_with(['/', '*']) {
+                self.fault(target.file, span, "a path pattern that no path can match", "begin it with / or *");
+            } else if target.enabled {
+                let (signature, nocase) = (target.index, target.nocase);
+                let glob = Glob { signature, pattern: text.as_str().into(), nocase };
+                self.short(target.on).set.globs.push(glob);
+            }
+        }
+    }
+
+    /// Adds a host, with a path or without, to the table of its field.
+    fn entry(&mut self, target: &Target<'_>, host: &str, span: &Range<usize>, path: &str, category: Category) {
+        let listed = match target.weight {
+            Weight::Info => Listed::Info,
+            Weight::Weak => Listed::Low,
+            Weight::Medium => Listed::Medium,
+            Weight::Strong | Weight::Proof => Listed::High,
+        };
+        let host = host.to_ascii_lowercase();
+        let new = NewEntry {
+            signature: target.index,
+            host: &host,
+            path,
+            vendor: "",
+            transport: "any",
+            source: "",
+            listed,
+            category,
+            dedicated: false,
+        };
+        let mut checked_only = HostTable::default();
+        let table = match target.on {
+            _ if !target.enabled => &mut checked_only,
+            Field::Host | Field::Url => &mut self.hosts,
+            other => &mut self.short.entry(other.clone()).or_default().set.hosts,
+        };
+        if let Err(error) = table.add(&new) {
+            let help = "such as example.com, *.example.com, mcp.* or *-mcp.*";
+            self.fault(target.file, span, error.to_string(), help);
+        }
+    }
+
+    fn list(&mut self, target: &Target<'_>, items: &[Item], parts: &mut Vec<[u8; 32]>) {
+        let Some((name, span)) = items.first() else { return };
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
+        if !name.bytes().all(plain) || name.split('/').any(|step| step.is_empty() || step == "." || step == "..") {
+            let help = "a path below the rule file's folder, such as hosts/ours.tsv";
+            self.fault(target.file, span, "not a plain relative path", help);
+            return;
+        }
+        let Some(source) = self.files.get(target.file) else { return };
+        match (source.lists)(name) {
+            Ok(text) => {
+                parts.push(Sha256::digest(text.as_bytes()).into());
+                let mut checked_only = HostTable::default();
+                let table = if target.enabled { &mut self.hosts } else { &mut checked_only };
+                list::read(name, &text, target.index, table, &mut self.errors);
+            }
+            Err(why) => self.fault(target.file, span, format!("the list cannot be read: {why}"), ""),
+        }
+    }
+
+    fn finish(mut self) -> Result<RuleSet, Vec<RuleError>> {
+        let bodies = std::mem::take(&mut self.bodies);
+        let scanner = self.scanner(&bodies, Scanner::streamed);
+        let mut short = Vec::new();
+        for (field, rules) in std::mem::take(&mut self.short) {
+            let mut set = rules.set;
+            if !rules.expressions.patterns.is_empty() {
+                set.scanner = self.scanner(&rules.expressions, Scanner::short);
+                set.owners = rules.expressions.owners.iter().map(|owners| owners.iter().map(|o| o.1).collect()).collect();
+            }
+            short.push((field, set));
+        }
+        let (true, Some(scanner)) = (self.errors.is_empty(), scanner) else {
+            let order = |name: &str| self.files.iter().position(|file| file.file == name).unwrap_or(usize::MAX);
+            self.errors.sort_by_cached_key(|e| (order(&e.file), e.file.clone(), e.line, e.column));
+            return Err(self.errors);
+        };
+        let owners = [0, 1, 2].map(|stream| {
+            let of = |all: &Vec<(usize, u32)>| all.iter().filter(|o| o.0 == stream).map(|o| o.1).collect::<Vec<u32>>();
+            let all: Vec<Vec<u32>> = bodies.owners.iter().map(of).collect();
+            if all.iter().all(Vec::is_empty) { Vec::new() } else { all }
+        });
+        Ok(RuleSet {
+            packs: self.packs,
+            signatures: self.signatures,
+            hosts: self.hosts,
+            bodies: Bodies { scanner, owners },
+            short,
+            fields: self.fields.into_iter().collect(),
+            hash: hash(&self.parts),
+        })
+    }
+
+    /// Builds a scanner, or says which signatures are in its way.
+    fn scanner(
+        &mut self,
+        collected: &Collected,
+        build: fn(&[Pattern]) -> Result<Scanner, BuildError>,
+    ) -> Option<Scanner> {
+        let tell = |this: &mut Self, pattern: usize, message: String, help: &str| {
+            for (_, signature) in collected.owners.get(pattern).into_iter().flatten() {
+                let origin = usize::try_from(*signature).ok().and_then(|at| this.origins.get(at)).cloned();
+                if let Some(Origin { file, span }) = origin {
+                    this.fault(file, &span, message.clone(), help);
+                }
+            }
+        };
+        let last = collected.patterns.len().saturating_sub(1);
+        match build(&collected.patterns) {
+            Ok(scanner) => return Some(scanner),
+            Err(BuildError::Patterns(faults)) => {
+                for (pattern, fault) in faults {
+                    let help = if matches!(fault, Fault::TooLarge) && collected.patterns.get(usize::try_from(pattern).unwrap_or(usize::MAX)).is_some_and(|p| p.max_len().is_none()) {
+                        "use fewer `.*` and bounded repeats"
+                    } else {
+                        fault.help()
+                    };
+                    tell(self, usize::try_from(pattern).unwrap_or(last), fault.to_string(), help);
+                }
+            }
+            Err(error @ BuildError::TooMany(_)) => {
+                let help = "literal = [...] holds many literals in one signature";
+                tell(self, MAX_PATTERNS.min(last), error.to_string(), help);
+            }
+            Err(error @ BuildError::TooManyTables(_)) => {
+                let help = format!("use smaller bounds, so that all patterns fit {MAX_TABLES} tables");
+                tell(self, last, error.to_string(), &help);
+            }
+            Err(error) => tell(self, last, error.to_string(), "split or shorten the lists of literals"),
+        }
+        None
+    }
+}
+
+/// A pattern's text and place.
+type Item = (String, Range<usize>);
+
+/// The signature that is being compiled.
+struct Target<'s> {
+    file: usize,
+    index: u32,
+    on: &'s Field,
+    nocase: bool,
+    weight: Weight,
+    enabled: bool,
+}
+
+/// The same for the same packs, whatever the order of the files.
+fn hash(parts: &BTreeMap<String, Vec<[u8; 32]>>) -> String {
+    use std::fmt::Write;
+    let mut all = Sha256::new();
+    for part in parts.values().flatten() {
+        all.update(part);
+    }
+    all.finalize().iter().fold("sha256:".to_owned(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
