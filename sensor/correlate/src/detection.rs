@@ -1,0 +1,253 @@
+//! Builds the records of detections and sessions from what was gathered.
+
+use crate::Options;
+use crate::conversation::Conversation;
+use crate::correlator::ordered;
+use crate::record::{
+    ActionRecord, Auth, Call, Detection, Endpoint, Flow, Http, Jwt, LimitsMet, Mcp, SCHEMA, SessionRecord, Source,
+};
+use crate::servers::mcp_of;
+use crate::unit::{CallState, Open, Told, Unit};
+use detect::{Action, Classification, Confidence, FlowFacts};
+use mcp::LookAlike;
+use net::{FiveTuple, Timestamp, Transport};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// `sha256:` and the first 16 bytes in hex: enough to tell sessions apart.
+pub(crate) fn short_hash(hash: &[u8; 32]) -> String {
+    let mut text = "sha256:".to_owned();
+    hex(&mut text, hash.get(..16).unwrap_or(hash));
+    text
+}
+
+fn hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+}
+
+/// An id derived from content: the same traffic gives the same one.
+pub(crate) fn id(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut text = String::new();
+    hex(&mut text, hash.finalize().get(..12).unwrap_or(&[]));
+    text
+}
+
+fn endpoint(addr: SocketAddr, mac: Option<[u8; 6]>) -> Endpoint {
+    let mac = mac.map(|m| m.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":"));
+    Endpoint { ip: addr.ip().to_string(), port: addr.port(), mac }
+}
+
+/// The flow part of a record.
+pub(crate) fn flow(options: &Options, facts: &FlowFacts, missed: u64) -> Flow {
+    let tuple = FiveTuple { src: facts.client, dst: facts.server, transport: Transport::Tcp };
+    Flow {
+        community_id: net::community_id(&tuple, 0),
+        transport: "tcp".to_owned(),
+        direction: detect::direction(&options.generation.scope, facts.client.ip(), facts.server.ip()).to_owned(),
+        client: endpoint(facts.client, facts.client_mac),
+        server: endpoint(facts.server, None),
+        vlan: facts.vlan.iter().flatten().copied().collect(),
+        missed_bytes: missed,
+        midstream: facts.midstream,
+    }
+}
+
+fn call(call: &CallState) -> Call {
+    let arguments = call.arguments.as_ref();
+    let id = call.id.as_ref().map(|id| match id {
+        mcp::Id::Number(n) => n.clone(),
+        mcp::Id::Text(t) if mcp::looks_secret(t) => "…".to_owned(),
+        mcp::Id::Text(t) => t.clone(),
+        mcp::Id::Null => "null".to_owned(),
+    });
+    Call {
+        rpc_id: id,
+        method: call.method.clone(),
+        name: call.name.clone(),
+        arguments: arguments.map(|a| a.masked.clone()),
+        arguments_bytes: arguments.map(|a| a.bytes),
+        arguments_sha256: arguments.map(|a| {
+            let mut text = String::new();
+            hex(&mut text, &a.sha256);
+            text
+        }),
+        result_bytes: call.answer.map(|a| a.bytes),
+        is_error: call.answer.map(|a| a.is_error),
+        duration_ms: call.answer.map(|a| u64::try_from(a.ts.since(call.ts) / 1_000_000).unwrap_or(0)),
+    }
+}
+
+fn auth(open: &Open) -> Auth {
+    let Some(auth) = open.request.as_deref().map(|r| &r.facts.auth) else {
+        return Auth { kind: "none".to_owned(), jwt: None };
+    };
+    let jwt = auth.claims.as_ref().map(|j| Jwt { iss: j.iss.clone(), sub: j.sub.clone(), aud: j.aud.clone() });
+    Auth { kind: auth.kind.word().to_owned(), jwt }
+}
+
+fn transport(open: &Open, conversation: Option<&Conversation>, unit: &Unit) -> &'static str {
+    if open.websocket || open.request.as_deref().is_some_and(|r| r.facts.ws_subprotocol_mcp) {
+        return "websocket";
+    }
+    if open.http_sse {
+        return "http_sse";
+    }
+    let request = open.request.as_deref();
+    let marked = |session: bool, version: bool| session || version;
+    let by_head = request.is_some_and(|r| {
+        let f = &r.facts;
+        marked(f.session.is_some(), f.protocol_version.is_some()) || f.mcp_method.is_some() || (f.accepts_json && f.accepts_sse && r.method == "POST")
+    }) || open.response.as_deref().is_some_and(|r| marked(r.facts.session.is_some(), r.facts.protocol_version.is_some()));
+    let post = request.is_some_and(|r| r.method == "POST");
+    let answered_here = post && unit.calls.iter().any(|c| c.answer.is_some());
+    if by_head || answered_here {
+        return "streamable_http";
+    }
+    let asks_sse = request.is_some_and(|r| r.method == "GET" && r.facts.path.telltale.is_some_and(|t| t.ends_with("/sse")));
+    if asks_sse || request.is_some_and(|r| r.facts.path.session_query.is_some()) {
+        return "http_sse";
+    }
+    conversation.map_or("unknown", |c| c.transport)
+}
+
+/// The record of one decided unit.
+#[allow(clippy::too_many_arguments, reason = "one call, each argument one decided fact")]
+pub(crate) fn build(
+    options: &Options,
+    open: &Open,
+    unit: &Unit,
+    conversation: Option<&Conversation>,
+    outcome: &str,
+    confidence: Confidence,
+    classification: Classification,
+    look_alike: Option<LookAlike>,
+) -> Detection {
+    let facts = &open.flow;
+    let flow = flow(options, facts, open.missed);
+    let signals = ordered(&unit.signals);
+    let rules = options.generation.rules.signatures();
+    let worst = signals.iter().filter_map(|s| rules.iter().find(|r| r.id == s.id).map(|r| r.severity)).max();
+    let severity = classification.severity(confidence).max(worst.unwrap_or_default());
+    let mut mcp = said(open, unit, conversation, outcome);
+    mcp.header_mismatch = unit.mismatch;
+    let http = http(open);
+    let undecoded = open.ended.iter().flatten().find_map(|e| e.undecoded);
+    let last = if unit.last.file == unit.first.file { unit.last.in_file.max(unit.first.in_file) } else { unit.first.in_file };
+    let key = (facts.opened.number, unit.first.number, unit.seq, unit.writes);
+    let id = id(&[
+        flow.community_id.as_bytes(),
+        unit.ts.to_string().as_bytes(),
+        &key.0.to_be_bytes(),
+        &key.1.to_be_bytes(),
+        &key.2.to_be_bytes(),
+        &key.3.to_be_bytes(),
+    ]);
+    let taken = if options.passive { Action::Log } else { Action::None };
+    Detection {
+        schema: SCHEMA,
+        ts: unit.ts,
+        id,
+        sensor: options.sensor.clone(),
+        rules_generation: options.generation.rules.hash().to_owned(),
+        source: Source {
+            kind: "pcap".to_owned(),
+            name: options.files.get(usize::from(unit.first.file)).cloned().unwrap_or_default(),
+            packets: [unit.first.in_file, last],
+        },
+        flow,
+        visibility: "cleartext".to_owned(),
+        http,
+        mcp,
+        novel: Vec::new(),
+        signals,
+        confidence,
+        severity,
+        classification,
+        look_alike: look_alike.map(|l| l.word().to_owned()),
+        action: ActionRecord {
+            decided: Action::Log,
+            taken,
+            stage: if unit.calls.is_empty() { "request".to_owned() } else { "message".to_owned() },
+            policy: "default".to_owned(),
+            cause: "policy".to_owned(),
+            dry_run: false,
+        },
+        limits: LimitsMet { body_truncated_at: None, undecoded: undecoded.map(str::to_owned) },
+    }
+}
+
+fn said(open: &Open, unit: &Unit, conversation: Option<&Conversation>, outcome: &str) -> Mcp {
+    let mut told: Told = unit.told.clone();
+    if let Some(c) = conversation {
+        told.client = told.client.or_else(|| c.told.client.clone());
+        told.server = told.server.or_else(|| c.told.server.clone());
+        if told.versions.is_empty() && told.offers.is_empty() {
+            told.versions.clone_from(&c.told.versions);
+        }
+        told.session_era |= c.told.session_era;
+        told.stateless |= c.told.stateless;
+    }
+    let request = open.request.as_deref();
+    let own = request.and_then(|r| r.facts.session).or(open.response.as_deref().and_then(|r| r.facts.session));
+    told.session_era |= own.is_some();
+    told.stateless |= request.is_some_and(|r| r.facts.mcp_method.is_some()) && !told.session_era;
+    let session = own.or(conversation.and_then(|c| c.session));
+    let mut mcp = mcp_of(&told, transport(open, conversation, unit), auth(open), outcome, false);
+    mcp.calls = unit.calls.iter().map(call).collect();
+    mcp.session = session.as_ref().map(short_hash);
+    mcp.provider_side = (!open.provider_servers.is_empty()).then(|| open.provider_servers.clone());
+    mcp
+}
+
+fn http(open: &Open) -> Option<Http> {
+    let request = open.request.as_deref();
+    let response = open.response.as_deref();
+    if request.is_none() && response.is_none() {
+        return None;
+    }
+    let bytes = |i: usize| open.ended.get(i).copied().flatten().map_or(0, |e| e.bytes);
+    Some(Http {
+        version: request.map(|r| r.version).or(response.map(|r| r.version)).unwrap_or("").to_owned(),
+        method: request.map(|r| r.method.clone()).unwrap_or_default(),
+        scheme: request.map(|r| r.scheme).unwrap_or("http").to_owned(),
+        host: request.map(|r| r.host.clone()).unwrap_or_default(),
+        path: request.map(|r| r.path().clean.clone()).unwrap_or_default(),
+        status: open.status(),
+        user_agent: request.and_then(|r| r.user_agent.clone()),
+        request_bytes: bytes(0),
+        response_bytes: bytes(1),
+    })
+}
+
+/// The record of a conversation that has ended; `None` where nothing of it was ever detected.
+pub(crate) fn session(options: &Options, c: Conversation, now: Timestamp) -> Option<SessionRecord> {
+    let confidence = c.confidence.filter(|c| *c >= Confidence::Likely)?;
+    let server = c.server.clone()?;
+    let mut mcp = mcp_of(&c.told, c.transport, c.auth.clone(), "answered", c.header_mismatch);
+    mcp.session = c.session.as_ref().map(short_hash);
+    let flows: Vec<u8> = c.flows.iter().flat_map(|f| f.to_be_bytes()).collect();
+    Some(SessionRecord {
+        schema: SCHEMA,
+        ts: c.last.max(c.first).min(now.max(c.last)),
+        id: id(&[b"session", c.client.to_string().as_bytes(), server.host.as_bytes(), c.first.to_string().as_bytes(), &flows]),
+        sensor: options.sensor.clone(),
+        client_ip: c.client.to_string(),
+        server,
+        mcp,
+        detections: c.detections,
+        flows: c.flows.len() as u64,
+        first_seen: c.first,
+        last_seen: c.last,
+        confidence,
+        classification: c.classification,
+    })
+}

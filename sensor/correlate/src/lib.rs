@@ -1,0 +1,31 @@
+//! The one serial stage: conversations across flows, detections, servers. Pure: no I/O, no threads, no clock.
+
+pub mod record;
+
+mod conversation;
+mod correlator;
+mod detection;
+mod names;
+mod notices;
+mod servers;
+mod unit;
+
+pub use correlator::{Correlator, Out, Totals};
+pub use record::Record;
+
+use std::sync::Arc;
+
+/// What the stage needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `replay` or the configured name.
+    pub sensor: String,
+    /// Rules and scope.
+    pub generation: Arc<detect::Generation>,
+    /// Base names of the inputs, by index.
+    pub files: Vec<String>,
+    /// Also write look-alikes as detections.
+    pub look_alikes: bool,
+    /// Nothing can be stopped: the strongest thing done is `log`.
+    pub passive: bool,
+}

@@ -1,0 +1,554 @@
+//! The records of a run, as contract section 2 names them. Owned, bounded, already masked: a sink only writes.
+//! Absent facts are left out of the line rather than written as `null`.
+
+use detect::{Action, Classification, Confidence, Severity, Signal};
+use net::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Version of the event schema, in every line.
+pub const SCHEMA: u32 = 1;
+
+/// One line of output.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Record {
+    /// First line of a run.
+    Run(Run),
+    /// One JSON-RPC request with its answer, or an exchange that carries signals.
+    Detection(Box<Detection>),
+    /// One client-server conversation.
+    Session(Box<SessionRecord>),
+    /// A change in what is known of a server.
+    Server(Box<ServerRecord>),
+    /// An anomaly, a limit met, loss, an unreadable part.
+    Notice(Notice),
+    /// Totals that add up.
+    Stats(Box<Stats>),
+}
+
+/// Serialises as RFC 3339 with microseconds.
+pub(crate) fn time<S: serde::Serializer>(t: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(t)
+}
+
+/// First line: what ran on what.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Run {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// Time of the first packet; for a live run, of the start.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub ts: Timestamp,
+    /// `replay` or the configured name.
+    pub sensor: String,
+    /// Version of the program.
+    pub version: String,
+    /// SHA-256 over the effective configuration.
+    pub config: String,
+    /// SHA-256 over all rule files in force.
+    pub rules_generation: String,
+    /// What is read.
+    pub inputs: Vec<Input>,
+}
+
+/// One input of a run.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Input {
+    /// Base name.
+    pub name: String,
+    /// Size in bytes, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// SHA-256 of the file, with `--hash-inputs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// Where a detection's packets are.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Source {
+    /// `pcap`, `interface` or `proxy`.
+    pub kind: String,
+    /// Base name of the file, or the interface.
+    pub name: String,
+    /// First and last packet, 1-based, numbered within the file that holds the first one.
+    pub packets: [u64; 2],
+}
+
+/// One end of a flow.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Endpoint {
+    /// Address.
+    pub ip: String,
+    /// Port.
+    pub port: u16,
+    /// MAC address of the sending interface as the tap saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+}
+
+/// The flow a detection was seen on.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Flow {
+    /// Community id v1.
+    pub community_id: String,
+    /// `tcp` or `udp`.
+    pub transport: String,
+    /// `outbound`, `inbound`, `internal` or `unknown`, by the configured networks.
+    pub direction: String,
+    /// Who asks.
+    pub client: Endpoint,
+    /// Who answers.
+    pub server: Endpoint,
+    /// VLAN ids, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vlan: Vec<u16>,
+    /// Bytes of the flow that were never seen, up to here.
+    pub missed_bytes: u64,
+    /// The start of the flow was not seen.
+    pub midstream: bool,
+}
+
+/// The HTTP exchange.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Http {
+    /// `1.0`, `1.1`, `2`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Request method.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub method: String,
+    /// `http` or `https`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scheme: String,
+    /// Host as asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// Path with secret-looking segments and query values masked.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// Status of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// User-Agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// Body bytes of the request on the wire.
+    pub request_bytes: u64,
+    /// Body bytes of the answer on the wire, so far.
+    pub response_bytes: u64,
+}
+
+/// A name and version a peer gives itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Peer {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+}
+
+/// One JSON-RPC call.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Call {
+    /// JSON-RPC id as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc_id: Option<String>,
+    /// Method.
+    pub method: String,
+    /// Tool, prompt or resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Masked arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<String>,
+    /// Raw length of the arguments in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments_bytes: Option<u64>,
+    /// SHA-256 of the raw arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments_sha256: Option<String>,
+    /// Length of the answering message in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_bytes: Option<u64>,
+    /// The answer was an error (JSON-RPC error or `isError`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_error: Option<bool>,
+    /// Packet time from call to answer, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+/// How the client authenticated. Never the secret.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Auth {
+    /// `none`, `bearer`, `basic`, `api_key`, or the scheme's name.
+    pub kind: String,
+    /// Claims of a bearer JWT that name who and what, never the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<Jwt>,
+}
+
+/// Claims of a JWT.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Jwt {
+    /// Issuer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// Subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// Audience.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aud: Option<String>,
+}
+
+/// What MCP said.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Mcp {
+    /// `streamable_http`, `http_sse`, `websocket` or `unknown`.
+    pub transport: String,
+    /// `session` or `stateless`; absent while unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub era: Option<String>,
+    /// Protocol versions in use (those named by an accepted answer or header; offers only while nothing else is known).
+    pub protocol_versions: Vec<String>,
+    /// Methods, both directions.
+    pub methods: Vec<String>,
+    /// Tools called.
+    pub tools: Vec<String>,
+    /// Tools offered.
+    pub tools_listed: Vec<String>,
+    /// Tools named inside a code-running tool's arguments; empty until that is built.
+    pub inner_tools: Vec<String>,
+    /// Resources read or offered.
+    pub resources: Vec<String>,
+    /// Prompts asked for or offered.
+    pub prompts: Vec<String>,
+    /// Calls with their answers.
+    pub calls: Vec<Call>,
+    /// What the client calls itself, so far in the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Peer>,
+    /// What the server calls itself, so far in the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Peer>,
+    /// Hash of the session id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// `answered`, `challenged`, `blocked`, `refused` or `unseen`.
+    pub outcome: String,
+    /// How the client authenticated.
+    pub auth: Auth,
+    /// An `Mcp-*` header contradicts the body.
+    pub header_mismatch: bool,
+    /// MCP servers a provider is asked to call: their cleaned URLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_side: Option<Vec<String>>,
+}
+
+/// What was decided and what was done.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ActionRecord {
+    /// What the policy asks for.
+    pub decided: Action,
+    /// What was done; in replay `log` or `none`.
+    pub taken: Action,
+    /// `connect`, `request`, `response` or `message`.
+    pub stage: String,
+    /// Name of the policy; `default` where none matched.
+    pub policy: String,
+    /// `policy`, `limit` or `fault`.
+    pub cause: String,
+    /// The policy only pretends.
+    pub dry_run: bool,
+}
+
+/// Where looking stopped.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct LimitsMet {
+    /// Decoded body bytes after which we stopped looking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_truncated_at: Option<u64>,
+    /// Why a content coding could not be taken off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undecoded: Option<String>,
+}
+
+/// The record of one request with its answer and all we concluded.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Detection {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// Time of the request.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub ts: Timestamp,
+    /// Derived from content: the same traffic gives the same id.
+    pub id: String,
+    /// `replay` or the configured name.
+    pub sensor: String,
+    /// Hash of the rules in force.
+    pub rules_generation: String,
+    /// Where its packets are.
+    pub source: Source,
+    /// The flow.
+    pub flow: Flow,
+    /// `cleartext`, `keylog`, `intercepted`, `tls_metadata`, `quic_metadata`, `dns`.
+    pub visibility: String,
+    /// The HTTP exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
+    /// What MCP said.
+    pub mcp: Mcp,
+    /// `server`, `client`, `tool`: seen for the first time in this run.
+    pub novel: Vec<String>,
+    /// The signals behind the confidence, strongest first.
+    pub signals: Vec<Signal>,
+    /// How sure.
+    pub confidence: Confidence,
+    /// How bad.
+    pub severity: Severity,
+    /// What it means here.
+    pub classification: Classification,
+    /// For `look_alike`: of what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_alike: Option<String>,
+    /// What was done.
+    pub action: ActionRecord,
+    /// Where looking stopped.
+    pub limits: LimitsMet,
+}
+
+/// One conversation between a client and a server.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SessionRecord {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// When it was written: the end of the conversation.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub ts: Timestamp,
+    /// Derived from content.
+    pub id: String,
+    /// `replay` or the configured name.
+    pub sensor: String,
+    /// Client address.
+    pub client_ip: String,
+    /// The server.
+    pub server: ServerKey,
+    /// Everything said.
+    pub mcp: Mcp,
+    /// Detections that belong to it.
+    pub detections: u64,
+    /// Connections it used.
+    pub flows: u64,
+    /// First exchange.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub first_seen: Timestamp,
+    /// Last exchange.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub last_seen: Timestamp,
+    /// Highest confidence.
+    pub confidence: Confidence,
+    /// Classification of the server.
+    pub classification: Classification,
+}
+
+/// What identifies a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct ServerKey {
+    /// Host it was asked for by; its address where none was seen.
+    pub host: String,
+    /// Address.
+    pub ip: String,
+    /// Port.
+    pub port: u16,
+    /// Endpoint path, masked as in [`Http::path`]; for HTTP+SSE that of the event stream.
+    pub path: String,
+}
+
+/// What changed about a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// First time in this run.
+    New,
+    /// A client not seen with it before.
+    Client,
+    /// Its list of tools changed.
+    Tools,
+    /// How it authenticates changed.
+    Auth,
+    /// Its review state changed.
+    Review,
+    /// Once per server at the end of a replay.
+    Seen,
+}
+
+/// A server, as known so far.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ServerRecord {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// When it was written.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub ts: Timestamp,
+    /// `replay` or the configured name.
+    pub sensor: String,
+    /// What changed.
+    pub change: Change,
+    /// The server.
+    pub server: ServerKey,
+    /// Everything said by and to it. `calls` is empty here.
+    pub mcp: Mcp,
+    /// Client addresses, sorted; at most 256.
+    pub clients: Vec<String>,
+    /// Clients in all.
+    pub client_count: u64,
+    /// JSON-RPC calls in all.
+    pub call_count: u64,
+    /// First exchange.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub first_seen: Timestamp,
+    /// Last exchange.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub last_seen: Timestamp,
+    /// Highest confidence.
+    pub confidence: Confidence,
+    /// What it means here.
+    pub classification: Classification,
+    /// The strongest signal's id: the short answer to "why".
+    pub why: String,
+}
+
+/// Something a reader of the results must know.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Notice {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// Packet time.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub ts: Timestamp,
+    /// `replay` or the configured name.
+    pub sensor: String,
+    /// One of a closed, documented list.
+    pub code: NoticeCode,
+    /// For people.
+    pub message: String,
+    /// The flow it concerns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Box<Flow>>,
+    /// How many of this code were held back since the last one written.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub held_back: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// Why a notice was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeCode {
+    /// A capture file ends in mid-packet.
+    TruncatedFile,
+    /// Part of a capture file cannot be read.
+    CorruptFile,
+    /// A file in a directory is empty or no capture; it was skipped.
+    SkippedFile,
+    /// A packet names an interface its file does not describe.
+    UnknownInterface,
+    /// Framing that receivers may read in different ways.
+    HttpAmbiguity,
+    /// Segments that claim the same bytes with other content.
+    OverlapConflict,
+    /// A name that the evidence contradicts.
+    IdentityMismatch,
+    /// `Mcp-*` headers that contradict the body.
+    HeaderMismatch,
+    /// A limit was met; what came after was not looked at.
+    LimitMet,
+    /// A body could not be decoded.
+    Undecoded,
+    /// Mostly one direction of the traffic was seen.
+    OneSided,
+    /// A worker met a fault in our own code; that flow was given up.
+    InternalFault,
+}
+
+/// Totals of a run. Deterministic fields only.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Stats {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// Time of the last packet.
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "String")]
+    pub ts: Timestamp,
+    /// `replay` or the configured name.
+    pub sensor: String,
+    /// No further line follows.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// Packets read.
+    pub packets: u64,
+    /// Captured bytes read.
+    pub bytes: u64,
+    /// Packets that became part of a flow or were looked at as datagrams.
+    pub packets_analysed: u64,
+    /// Packets not analysed, by reason. `packets` = `packets_analysed` + the sum of these.
+    pub packets_dropped: std::collections::BTreeMap<String, u64>,
+    /// Flows by how they ended.
+    pub flows: std::collections::BTreeMap<String, u64>,
+    /// Messages by protocol.
+    pub messages: std::collections::BTreeMap<String, u64>,
+    /// Payload bytes not looked into, by reason.
+    pub uninspected_bytes: std::collections::BTreeMap<String, u64>,
+    /// Reassembly: gaps, conflicts, retransmissions and what limits cost.
+    pub reassembly: std::collections::BTreeMap<String, u64>,
+    /// Signals by signature or structure.
+    pub signals: std::collections::BTreeMap<String, u64>,
+    /// Detections by `classification/confidence`.
+    pub detections: std::collections::BTreeMap<String, u64>,
+    /// Look-alikes by what they are, written or not.
+    pub look_alikes: std::collections::BTreeMap<String, u64>,
+    /// Servers by classification.
+    pub servers: std::collections::BTreeMap<String, u64>,
+    /// Notices by code, held back ones included.
+    pub notices: std::collections::BTreeMap<String, u64>,
+    /// Limits met, by name.
+    pub limits: std::collections::BTreeMap<String, u64>,
+    /// Lines made, this one not counted. Made = written in replay.
+    pub events: u64,
+}
+
+impl NoticeCode {
+    /// The word of the record.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::TruncatedFile => "truncated_file",
+            Self::CorruptFile => "corrupt_file",
+            Self::SkippedFile => "skipped_file",
+            Self::UnknownInterface => "unknown_interface",
+            Self::HttpAmbiguity => "http_ambiguity",
+            Self::OverlapConflict => "overlap_conflict",
+            Self::IdentityMismatch => "identity_mismatch",
+            Self::HeaderMismatch => "header_mismatch",
+            Self::LimitMet => "limit_met",
+            Self::Undecoded => "undecoded",
+            Self::OneSided => "one_sided",
+            Self::InternalFault => "internal_fault",
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The servers of a run.
+
+use crate::record::{Auth, Change, Mcp, Peer, ServerKey, ServerRecord};
+use crate::unit::Told;
+use detect::{Classification, Confidence};
+use net::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most servers kept.
+pub(crate) const MAX_SERVERS: usize = 65_536;
+/// Most client addresses kept of one server.
+pub(crate) const MAX_CLIENTS: usize = 4096;
+/// Most client addresses written in one record.
+const MAX_CLIENTS_WRITTEN: usize = 256;
+
+/// One server, as known so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) told: Told,
+    pub(crate) transports: BTreeSet<&'static str>,
+    pub(crate) clients: BTreeSet<String>,
+    pub(crate) client_count: u64,
+    pub(crate) calls: u64,
+    pub(crate) auth: Auth,
+    pub(crate) outcome: &'static str,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) confidence: Confidence,
+    pub(crate) classification: Classification,
+    pub(crate) why: String,
+    pub(crate) header_mismatch: bool,
+}
+
+/// All servers, in a fixed order.
+#[derive(Debug, Default)]
+pub(crate) struct Servers {
+    pub(crate) all: BTreeMap<ServerKey, Server>,
+    /// Servers that found no room.
+    pub(crate) turned_away: u64,
+}
+
+impl Servers {
+    /// The only server at this address and port, if there is just one.
+    pub(crate) fn only_at(&self, ip: &str, port: u16) -> Option<ServerKey> {
+        let mut there = self.all.keys().filter(|k| k.ip == ip && k.port == port);
+        match (there.next(), there.next()) {
+            (Some(key), None) => Some(key.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// The record of `server` under `key`.
+pub(crate) fn record(key: &ServerKey, server: &Server, change: Change, ts: Timestamp, sensor: &str) -> ServerRecord {
+    ServerRecord {
+        schema: crate::record::SCHEMA,
+        ts,
+        sensor: sensor.to_owned(),
+        change,
+        server: key.clone(),
+        mcp: mcp_of(&server.told, server.transport(), server.auth.clone(), server.outcome, server.header_mismatch),
+        clients: server.clients.iter().take(MAX_CLIENTS_WRITTEN).cloned().collect(),
+        client_count: server.client_count,
+        call_count: server.calls,
+        first_seen: server.first,
+        last_seen: server.last,
+        confidence: server.confidence,
+        classification: server.classification,
+        why: server.why.clone(),
+    }
+}
+
+impl Server {
+    fn transport(&self) -> &'static str {
+        let known = self.transports.iter().find(|t| **t != "unknown");
+        known.copied().unwrap_or("unknown")
+    }
+}
+
+/// The common part of the records of a detection, session or server.
+pub(crate) fn mcp_of(told: &Told, transport: &str, auth: Auth, outcome: &str, header_mismatch: bool) -> Mcp {
+    let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+    let peer = |p: &mcp::Implementation| Peer { name: p.name.clone(), version: p.version.clone() };
+    let versions = if told.versions.is_empty() { &told.offers } else { &told.versions };
+    let era = if told.session_era { Some("session") } else { told.stateless.then_some("stateless") };
+    Mcp {
+        transport: transport.to_owned(),
+        era: era.map(str::to_owned),
+        protocol_versions: list(versions),
+        methods: list(&told.methods),
+        tools: list(&told.tools),
+        tools_listed: list(&told.tools_listed),
+        resources: list(&told.resources),
+        prompts: list(&told.prompts),
+        client: told.client.as_ref().map(peer),
+        server: told.server.as_ref().map(peer),
+        outcome: outcome.to_owned(),
+        auth,
+        header_mismatch,
+        ..Mcp::default()
+    }
+}

@@ -1,0 +1,382 @@
+//! What becomes one detection: a request with its answer, or an exchange with signals.
+
+use detect::{FlowFacts, MessageSeen, Signal, SignalKind, Weight};
+use mcp::{Id, Kind, Verdict};
+use net::{Direction, Place, Timestamp};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Most calls kept in one unit (a batch may hold thousands; the rest is counted).
+pub(crate) const MAX_CALLS: usize = 128;
+/// Most names kept of a kind in one unit.
+pub(crate) const MAX_NAMES: usize = 512;
+/// Most signals kept in one unit.
+pub(crate) const MAX_SIGNALS: usize = 64;
+
+/// One call, and its answer once it has come.
+#[derive(Clone, Debug)]
+pub(crate) struct CallState {
+    pub(crate) id: Option<Id>,
+    pub(crate) dir: Direction,
+    pub(crate) method: String,
+    pub(crate) name: Option<String>,
+    pub(crate) arguments: Option<mcp::Arguments>,
+    pub(crate) strong: bool,
+    pub(crate) ts: Timestamp,
+    pub(crate) answer: Option<AnswerState>,
+}
+
+/// The answer to a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnswerState {
+    pub(crate) bytes: u64,
+    pub(crate) is_error: bool,
+    pub(crate) ts: Timestamp,
+}
+
+/// Names a peer gave itself and what else messages told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) methods: BTreeSet<String>,
+    pub(crate) tools: BTreeSet<String>,
+    pub(crate) tools_listed: BTreeSet<String>,
+    pub(crate) resources: BTreeSet<String>,
+    pub(crate) prompts: BTreeSet<String>,
+    /// Versions that an accepted answer or header named.
+    pub(crate) versions: BTreeSet<String>,
+    /// Versions only offered.
+    pub(crate) offers: BTreeSet<String>,
+    pub(crate) client: Option<mcp::Implementation>,
+    pub(crate) server: Option<mcp::Implementation>,
+    pub(crate) stateless: bool,
+    pub(crate) session_era: bool,
+}
+
+/// Adds a name unless the set is full.
+pub(crate) fn keep(set: &mut BTreeSet<String>, name: &str) {
+    if set.len() < MAX_NAMES && !set.contains(name) {
+        set.insert(name.to_owned());
+    }
+}
+
+impl Told {
+    /// Joins what another unit told.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.methods, &other.methods),
+            (&mut self.tools, &other.tools),
+            (&mut self.tools_listed, &other.tools_listed),
+            (&mut self.resources, &other.resources),
+            (&mut self.prompts, &other.prompts),
+            (&mut self.versions, &other.versions),
+            (&mut self.offers, &other.offers),
+        ] {
+            for name in theirs {
+                keep(mine, name);
+            }
+        }
+        if other.client.is_some() {
+            self.client.clone_from(&other.client);
+        }
+        if other.server.is_some() {
+            self.server.clone_from(&other.server);
+        }
+        self.stateless |= other.stateless;
+        self.session_era |= other.session_era;
+    }
+
+    /// What one message tells. `answers` is the method of the call it answers, where known.
+    pub(crate) fn message(&mut self, seen: &MessageSeen, answers: Option<&str>) {
+        let m = &seen.message;
+        if let Some(method) = &m.method {
+            keep(&mut self.methods, method);
+            self.session_era |= method == "initialize" || method == "notifications/initialized";
+        }
+        if let Some(p) = &m.params {
+            match m.method.as_deref() {
+                Some("tools/call") => p.name.iter().for_each(|n| keep(&mut self.tools, n)),
+                Some("prompts/get") => p.name.iter().for_each(|n| keep(&mut self.prompts, n)),
+                Some("resources/read" | "resources/subscribe" | "resources/unsubscribe") => {
+                    p.uri.iter().for_each(|u| keep(&mut self.resources, u));
+                }
+                Some("initialize") => {
+                    if let Some(mcp::Version::Text(v)) = &p.protocol_version {
+                        keep(&mut self.offers, v);
+                    }
+                }
+                _ => {}
+            }
+            if let Some(v) = &p.meta_version {
+                keep(&mut self.offers, v);
+            }
+            let client = p.client_info.as_ref().or(p.meta_client.as_ref());
+            if client.is_some() && seen.dir == Direction::ToServer {
+                self.client = client.cloned();
+            }
+            self.stateless |= p.meta_version.is_some();
+        }
+        if let Some(r) = &m.result {
+            r.tools.iter().filter(|_| r.tools_shaped || answers == Some("tools/list")).for_each(|t| keep(&mut self.tools_listed, t));
+            r.resources.iter().filter(|_| r.resources_shaped).for_each(|t| keep(&mut self.resources, t));
+            r.prompts.iter().filter(|_| answers == Some("prompts/list")).for_each(|t| keep(&mut self.prompts, t));
+            r.input_requests.iter().for_each(|t| keep(&mut self.methods, t));
+            if let Some(mcp::Version::Text(v)) = &r.protocol_version {
+                keep(&mut self.versions, v);
+                self.session_era = true;
+            }
+            if r.server_info.is_some() && seen.dir == Direction::ToClient {
+                self.server.clone_from(&r.server_info);
+            }
+            self.stateless |= !r.supported_versions.is_empty();
+        }
+    }
+}
+
+/// One detection in the making.
+#[derive(Clone, Debug)]
+pub(crate) struct Unit {
+    pub(crate) seq: u32,
+    pub(crate) ts: Timestamp,
+    pub(crate) first: Place,
+    pub(crate) last: Place,
+    pub(crate) deadline: Timestamp,
+    pub(crate) due: bool,
+    pub(crate) calls: Vec<CallState>,
+    pub(crate) told: Told,
+    pub(crate) signals: Vec<Signal>,
+    pub(crate) mismatch: bool,
+    /// A JSON-RPC message came to the client.
+    pub(crate) replied: bool,
+    /// Answers whose call has not been seen: on a mirror they may come first.
+    pub(crate) early: Vec<(mcp::Id, Direction, AnswerState, bool)>,
+    /// Written, at this confidence.
+    pub(crate) written: Option<detect::Confidence>,
+    pub(crate) writes: u32,
+}
+
+impl Unit {
+    /// Packet time from a request to the moment its detection is written without an answer.
+    pub(crate) const PATIENCE: i64 = 5 * Timestamp::SECOND;
+
+    pub(crate) fn new(seq: u32, ts: Timestamp, place: Place) -> Self {
+        Self {
+            seq,
+            ts,
+            first: place,
+            last: place,
+            deadline: ts.plus(Self::PATIENCE),
+            due: false,
+            calls: Vec::new(),
+            told: Told::default(),
+            signals: Vec::new(),
+            mismatch: false,
+            replied: false,
+            early: Vec::new(),
+            written: None,
+            writes: 0,
+        }
+    }
+
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        let known = self.signals.iter().any(|s| s.id == signal.id && s.on == signal.on);
+        if !known && self.signals.len() < MAX_SIGNALS {
+            self.signals.push(signal);
+        }
+    }
+
+    pub(crate) fn structure(&mut self, id: &str, on: &str, weight: Weight, excerpt: &str, offset: u64) {
+        let (id, on, excerpt) = (id.to_owned(), on.to_owned(), excerpt.to_owned());
+        self.signal(Signal { id, kind: SignalKind::Structure, on, weight, excerpt, offset });
+    }
+
+    /// The signal a message proves by itself.
+    pub(crate) fn message_signal(&mut self, seen: &MessageSeen, on: &str) {
+        let (id, weight) = match &seen.verdict {
+            Verdict::Proof(word) => (format!("mcp.proof.{word}"), Weight::Proof),
+            Verdict::Strong(word) => (format!("mcp.shape.{word}"), Weight::Strong),
+            Verdict::Neutral | Verdict::LookAlike(_) => return,
+        };
+        let evidence = &seen.message.evidence;
+        self.structure(&id, on, weight, &evidence.excerpt, evidence.offset);
+    }
+
+    /// Adds a request as a call.
+    pub(crate) fn call(&mut self, seen: &MessageSeen) {
+        let m = &seen.message;
+        let (Kind::Request, Some(method)) = (m.kind(), &m.method) else { return };
+        if self.calls.len() >= MAX_CALLS {
+            return;
+        }
+        let params = m.params.as_ref();
+        self.calls.push(CallState {
+            id: m.id.clone(),
+            dir: seen.dir,
+            method: method.clone(),
+            name: params.and_then(|p| p.name.clone().or_else(|| p.uri.clone())),
+            arguments: params.and_then(|p| p.arguments.clone()),
+            strong: matches!(seen.verdict, Verdict::Proof(_) | Verdict::Strong(_)),
+            ts: seen.ts,
+            answer: None,
+        });
+        self.answer_early();
+    }
+
+    /// Keeps an answer for a call that may still come.
+    pub(crate) fn keep_early(&mut self, seen: &MessageSeen) {
+        if let (Some(id), true) = (&seen.message.id, self.early.len() < MAX_CALLS) {
+            let shows = matches!(seen.verdict, Verdict::Proof(_) | Verdict::Strong(_));
+            self.early.push((id.clone(), seen.dir, answer_state(seen), shows));
+        }
+    }
+
+    /// Puts an answer that came first to the call that has just been added.
+    fn answer_early(&mut self) {
+        let Some(call) = self.calls.last_mut() else { return };
+        let fits = |(id, dir, ..): &(mcp::Id, Direction, AnswerState, bool)| Some(id) == call.id.as_ref() && *dir != call.dir;
+        let Some(at) = self.early.iter().position(fits) else { return };
+        let (_, _, state, shows) = self.early.swap_remove(at);
+        call.answer = Some(AnswerState { ts: call.ts, ..state });
+        if call.strong && shows {
+            self.structure("mcp.proof.answered", "response.body", Weight::Proof, "", 0);
+        }
+    }
+
+    /// Puts an answer to its call; gives the call's method and whether that was MCP by itself.
+    pub(crate) fn answer(&mut self, seen: &MessageSeen) -> Option<(String, bool)> {
+        let m = &seen.message;
+        let fits = |c: &&mut CallState| c.answer.is_none() && c.dir != seen.dir && c.id == m.id;
+        // A server that could not even read the request answers with an id of its own (JSON-RPC 2.0 §5).
+        let lone = self.calls.len() == 1 && m.kind() == Kind::Error && !seen.sse;
+        let call = match self.calls.iter_mut().find(fits) {
+            Some(call) => call,
+            None => self.calls.iter_mut().find(|c| lone && c.answer.is_none() && c.dir != seen.dir)?,
+        };
+        call.answer = Some(answer_state(seen));
+        Some((call.method.clone(), call.strong))
+    }
+
+    pub(crate) fn all_answered(&self) -> bool {
+        !self.calls.is_empty() && self.calls.iter().all(|c| c.answer.is_some())
+    }
+}
+
+fn answer_state(seen: &MessageSeen) -> AnswerState {
+    let m = &seen.message;
+    let tool_error = m.result.as_ref().and_then(|r| r.is_error).unwrap_or(false);
+    AnswerState { bytes: m.bytes, is_error: m.error.is_some() || tool_error, ts: seen.ts }
+}
+
+/// Key of an open exchange.
+pub(crate) type ExchangeKey = (u64, u32);
+
+/// An exchange that may still bring news.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) flow: Arc<FlowFacts>,
+    pub(crate) missed: u64,
+    pub(crate) request: Option<Box<detect::RequestSeen>>,
+    pub(crate) response: Option<Box<detect::ResponseSeen>>,
+    pub(crate) conversation: Option<u64>,
+    pub(crate) primary: Unit,
+    pub(crate) extra: Vec<Unit>,
+    pub(crate) parsed: [Option<mcp::BodyKind>; 2],
+    pub(crate) ended: [Option<detect::SideEnd>; 2],
+    pub(crate) look_alike: Option<mcp::LookAlike>,
+    pub(crate) websocket: bool,
+    /// It is the event stream or a POST of HTTP+SSE.
+    pub(crate) http_sse: bool,
+    /// Messages came on an event stream.
+    pub(crate) sse: bool,
+    pub(crate) resource: Option<String>,
+    pub(crate) provider_servers: Vec<String>,
+    pub(crate) over: bool,
+    pub(crate) units: u32,
+}
+
+impl Open {
+    pub(crate) fn new(flow: Arc<FlowFacts>, ts: Timestamp, place: Place) -> Self {
+        Self {
+            flow,
+            missed: 0,
+            request: None,
+            response: None,
+            conversation: None,
+            primary: Unit::new(0, ts, place),
+            extra: Vec::new(),
+            parsed: [None; 2],
+            ended: [None; 2],
+            look_alike: None,
+            websocket: false,
+            http_sse: false,
+            sse: false,
+            resource: None,
+            provider_servers: Vec::new(),
+            over: false,
+            units: 1,
+        }
+    }
+
+    /// A new unit for a message that came after the first was written, or in the other direction.
+    pub(crate) fn extra_unit(&mut self, ts: Timestamp, place: Place) -> &mut Unit {
+        let unit = Unit::new(self.units, ts, place);
+        self.units += 1;
+        self.extra.push(unit);
+        // Just pushed.
+        let at = self.extra.len() - 1;
+        self.extra.get_mut(at).unwrap_or(&mut self.primary)
+    }
+
+    pub(crate) fn unit(&mut self, seq: u32) -> Option<&mut Unit> {
+        if self.primary.seq == seq { Some(&mut self.primary) } else { self.extra.iter_mut().find(|u| u.seq == seq) }
+    }
+
+    /// What speaks against mere names, paths and patterns.
+    pub(crate) fn context(&self) -> detect::Context {
+        let request = self.request.as_deref();
+        let response = self.response.as_deref();
+        let html = request.is_some_and(|r| r.facts.accepts_html || r.facts.path.is_asset) || response.is_some_and(|r| r.facts.is_html);
+        let gone = response.is_some_and(|r| matches!(r.status, 404 | 410));
+        let other = |kind: &Option<mcp::BodyKind>| matches!(kind, Some(mcp::BodyKind::Json { messages: 0 }));
+        let counts = |end: &Option<detect::SideEnd>| end.is_none_or(|e| e.raw_hits_count);
+        let [request_body, response_body] = &self.parsed;
+        let [request_end, response_end] = &self.ended;
+        detect::Context {
+            page_visit: html || gone,
+            parsed_as_other: other(request_body) || other(response_body) || self.look_alike.is_some(),
+            look_alike: self.look_alike,
+            raw_hits_count: [counts(request_end), counts(response_end)],
+        }
+    }
+
+    /// The response's status where it is an answer.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.response.as_deref().map(|r| r.status)
+    }
+
+    /// How the request fared (contract section 2, `mcp.outcome`).
+    pub(crate) fn outcome(&self, unit: &Unit) -> &'static str {
+        if unit.replied || unit.calls.iter().any(|c| c.answer.is_some()) {
+            return "answered";
+        }
+        let Some(response) = self.response.as_deref() else { return "unseen" };
+        let marked = response.facts.session.is_some() || response.facts.protocol_version.is_some();
+        let html = response.facts.is_html;
+        match response.status {
+            101 if self.websocket => "answered",
+            200..300 if response.facts.is_sse || marked || self.http_sse => "answered",
+            202 | 204 if !html => "answered",
+            200 if !html && self.empty_answer_will_do() => "answered",
+            401 | 403 if response.facts.challenge.is_some() => "challenged",
+            200 if !html && self.ended[1].is_none() => "unseen",
+            200 if self.resource.is_some() => "answered",
+            _ => "refused",
+        }
+    }
+
+    /// Notifications, client answers and DELETE are answered without a body.
+    fn empty_answer_will_do(&self) -> bool {
+        let empty = matches!(self.parsed[1], None | Some(mcp::BodyKind::Empty));
+        let delete = self.request.as_deref().is_some_and(|r| r.method == "DELETE");
+        empty && (delete || self.primary.calls.is_empty())
+    }
+}
