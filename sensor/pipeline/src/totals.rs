@@ -1,0 +1,127 @@
+//! Adds up what dispatcher, workers and the serial stage counted.
+
+use crate::app::Context;
+use correlate::record::{SCHEMA, Stats};
+use correlate::Correlator;
+use net::Timestamp;
+use std::collections::BTreeMap;
+
+/// Counters of all workers together.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    net: net::Stats,
+    proto: proto::Stats,
+    detect: detect::Stats,
+    bypassed: BTreeMap<&'static str, u64>,
+    ends: BTreeMap<&'static str, u64>,
+    exchanges_let_go: u64,
+    faults: u64,
+    decoders_refused: u64,
+}
+
+/// What the reader's role counted.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) capture: capture::Stats,
+    pub(crate) dropped: BTreeMap<&'static str, u64>,
+    pub(crate) dropped_bytes: BTreeMap<&'static str, u64>,
+    pub(crate) packets: u64,
+}
+
+impl Totals {
+    pub(crate) fn shard(&mut self, flows: &net::Stats, context: &Context) {
+        self.net += flows;
+        self.proto.add(&context.proto);
+        self.detect.add(&context.work.scratch.stats);
+        for (why, n) in &context.work.bypassed {
+            *self.bypassed.entry(why).or_default() += n;
+        }
+        for (why, n) in &context.work.ends {
+            *self.ends.entry(why).or_default() += n;
+        }
+        self.exchanges_let_go += context.work.exchanges_let_go;
+        self.faults += context.work.faults;
+        self.decoders_refused += context.work.scratch.pool.budget().refused();
+    }
+
+    /// The final record.
+    pub(crate) fn record(&self, read: &Read, serial: &Correlator, generation: &detect::Generation, ts: Timestamp, sensor: &str) -> Stats {
+        let net = &self.net;
+        let mut dropped = named(&read.dropped);
+        let tcp = [
+            ("bad_checksum", net.packets_bad_checksum),
+            ("out_of_window", net.packets_out_of_window),
+            ("bad_reset", net.packets_bad_reset),
+            ("outside_time_window", read.capture.outside_window),
+            ("filtered_out", read.capture.filtered_out),
+        ];
+        add(&mut dropped, tcp);
+        let analysed = read.packets.saturating_sub(net.packets_bad_checksum + net.packets_out_of_window + net.packets_bad_reset);
+        let mut uninspected = named(&self.bypassed);
+        add(&mut uninspected, self.proto.uninspected.by_reason());
+        add(&mut uninspected, read.dropped_bytes.iter().map(|(k, v)| (*k, *v)));
+        add(&mut uninspected, [("bad_checksum", net.bad_checksum_bytes), ("out_of_window", net.out_of_window_bytes)]);
+        let mut messages = BTreeMap::new();
+        let spoken = [
+            ("http1_requests", self.proto.http1_requests),
+            ("http1_responses", self.proto.http1_responses),
+            ("sse_events", self.detect.sse_events),
+            ("websocket_messages", self.proto.websocket_messages),
+            ("bodies_let_go_after_sniff", self.detect.bodies_let_go),
+        ];
+        add(&mut messages, spoken);
+        let serial_totals = serial.totals();
+        let mut signals = serial_totals.signals.clone();
+        for (signature, n) in generation.rules.signatures().iter().zip(&self.detect.signals) {
+            if *n > 0 {
+                *signals.entry(signature.id.clone()).or_default() += n;
+            }
+        }
+        let mut look_alikes = serial_totals.look_alikes.clone();
+        add(&mut look_alikes, self.detect.look_alikes.iter().map(|(k, v)| (*k, *v)));
+        let mut limits = serial_totals.limits.clone();
+        add(&mut limits, [("exchanges_per_flow", self.exchanges_let_go), ("decoder_budget", self.decoders_refused)]);
+        for (why, n) in &self.detect.undecoded {
+            add(&mut limits, [(format!("undecoded_{why}").as_str(), *n)]);
+        }
+        add(&mut limits, [("internal_faults", self.faults)]);
+        let mut reassembly = BTreeMap::new();
+        add(&mut reassembly, net.each().filter(|(name, _)| !name.starts_with("packets_") && *name != "segments"));
+        let mut flows = named(&self.ends);
+        add(&mut flows, [("resynchronised", self.proto.resynchronisations)]);
+        Stats {
+            schema: SCHEMA,
+            ts,
+            sensor: sensor.to_owned(),
+            is_final: true,
+            packets: read.capture.packets,
+            bytes: read.capture.bytes,
+            packets_analysed: analysed,
+            packets_dropped: dropped,
+            flows,
+            messages,
+            uninspected_bytes: uninspected,
+            reassembly,
+            signals,
+            detections: serial_totals.detections.clone(),
+            look_alikes,
+            servers: serial.server_counts(),
+            notices: serial.notice_counts().iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+            limits,
+            events: serial_totals.events,
+        }
+    }
+}
+
+fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    counts.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect()
+}
+
+/// Adds what is not zero.
+fn add<'a>(to: &mut BTreeMap<String, u64>, counts: impl IntoIterator<Item = (&'a str, u64)>) {
+    for (name, n) in counts {
+        if n > 0 {
+            *to.entry(name.to_owned()).or_default() += n;
+        }
+    }
+}
