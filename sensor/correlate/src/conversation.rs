@@ -12,8 +12,9 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) enum Key {
     /// `Mcp-Session-Id`, hashed, at a server.
     Session([u8; 32], SocketAddr),
-    /// The endpoint URL of an HTTP+SSE stream, at a server.
-    Endpoint([u8; 32], SocketAddr),
+    /// The endpoint URL of an HTTP+SSE stream. One that bears a session id is enough by itself, since a host may
+    /// have several addresses; any other counts at one server.
+    Endpoint([u8; 32], Option<SocketAddr>),
     /// One WebSocket: flow and exchange.
     Socket(ExchangeKey),
     /// No session: client address, server, host and path.

@@ -184,6 +184,7 @@ impl Correlator {
         }
         if self.open.len() >= MAX_OPEN {
             *self.totals.limits.entry("open_exchanges".into()).or_default() += 1;
+            self.notice(self.now, NoticeCode::LimitMet, format!("more than {MAX_OPEN} exchanges are open; the oldest is decided early"), None, out);
             if let Some((&oldest, _)) = self.open.first_key_value() {
                 self.close(oldest, out);
             }
@@ -215,6 +216,7 @@ impl Correlator {
         for (mine, theirs) in open.parsed.iter_mut().zip(parsed) {
             *mine = theirs.or(*mine);
         }
+        let undecoded = ended.iter().flatten().find_map(|e| e.undecoded);
         for (mine, theirs) in open.ended.iter_mut().zip(ended) {
             *mine = theirs.or(*mine);
         }
@@ -228,7 +230,8 @@ impl Correlator {
         }
         if let Some(endpoint) = endpoint {
             open.http_sse = true;
-            let conversation_key = Key::Endpoint(endpoint.key, open.flow.server);
+            let server = Some(open.flow.server).filter(|_| endpoint.session.is_none());
+            let conversation_key = Key::Endpoint(endpoint.key, server);
             let id = self.conversations.enter(conversation_key, open.flow.client.ip(), ts);
             open.conversation = Some(id);
             let stream_server = server_key(open, None, &self.servers);
@@ -242,6 +245,11 @@ impl Correlator {
         self.join_conversation(key, ts);
         for seen in messages {
             self.message(key, place, &seen, out);
+        }
+        if let Some((why, open)) = undecoded.zip(self.open.get(&key)) {
+            let flow = detection::flow(&self.options, &open.flow, open.missed);
+            let text = format!("a body of this exchange could not be decoded: {why}");
+            self.notice(ts, NoticeCode::Undecoded, text, Some(flow), out);
         }
         self.settle(key, out);
     }
@@ -257,7 +265,9 @@ impl Correlator {
         // A session id on an error begins nothing: some servers mint one and then refuse.
         let minted = open.response.as_deref().filter(|r| r.status < 400).and_then(|r| r.facts.session);
         let session = request.and_then(|r| r.facts.session).or(minted);
-        let endpoint = request.filter(|r| r.method == "POST").map(|r| Key::Endpoint(r.target_key, server));
+        let posts = request.filter(|r| r.method == "POST");
+        let at = |r: &detect::RequestSeen| Some(server).filter(|_| r.path().session_query.is_none());
+        let endpoint = posts.map(|r| Key::Endpoint(r.target_key, at(r)));
         let id = if let Some(hash) = session {
             Some(self.conversations.enter(Key::Session(hash, server), open.flow.client.ip(), ts))
         } else if open.websocket {
@@ -605,8 +615,8 @@ impl Correlator {
         let sensor = self.options.sensor.clone();
         let known = self.servers.all.contains_key(key);
         if !known && self.servers.all.len() >= MAX_SERVERS {
-            self.servers.turned_away += 1;
             *self.totals.limits.entry("servers".into()).or_default() += 1;
+            self.notice(self.now, NoticeCode::LimitMet, format!("more than {MAX_SERVERS} servers; a further one has detections only"), None, out);
             return Vec::new();
         }
         let server = self.servers.all.entry(key.clone()).or_insert_with(|| Server {

@@ -481,8 +481,6 @@ pub enum NoticeCode {
     LimitMet,
     /// A body could not be decoded.
     Undecoded,
-    /// Mostly one direction of the traffic was seen.
-    OneSided,
     /// A worker met a fault in our own code; that flow was given up.
     InternalFault,
 }
@@ -547,7 +545,6 @@ impl NoticeCode {
             Self::HeaderMismatch => "header_mismatch",
             Self::LimitMet => "limit_met",
             Self::Undecoded => "undecoded",
-            Self::OneSided => "one_sided",
             Self::InternalFault => "internal_fault",
         }
     }

@@ -35,8 +35,6 @@ pub(crate) struct Server {
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     pub(crate) all: BTreeMap<ServerKey, Server>,
-    /// Servers that found no room.
-    pub(crate) turned_away: u64,
 }
 
 impl Servers {

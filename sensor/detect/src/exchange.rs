@@ -34,6 +34,9 @@ pub struct Exchange {
     /// A head bears a session id or protocol version of MCP.
     marked: bool,
     marked_told: bool,
+    /// An `endpoint` event came, and then JSON-RPC on the same stream.
+    endpoint_seen: bool,
+    endpoint_spoke: bool,
     relevant: bool,
 }
 
@@ -111,6 +114,8 @@ impl Exchange {
             listed_endpoint: false,
             marked: false,
             marked_told: false,
+            endpoint_seen: false,
+            endpoint_spoke: false,
             relevant: false,
         }
     }
@@ -341,6 +346,7 @@ impl Exchange {
         if let Some(data) = self.news.endpoint.take() {
             let data = String::from_utf8_lossy(&data);
             if let Some(endpoint) = mcp::endpoint_url(&self.authority, &self.target, &data) {
+                self.endpoint_seen = true;
                 self.news.update.endpoint = Some(EndpointSeen { key: endpoint.key, session: endpoint.session });
                 self.news.structure("mcp.sse.endpoint", "response.body", Weight::Medium, "event: endpoint");
             }
@@ -352,6 +358,10 @@ impl Exchange {
         }
         if self.news.update.messages.iter().any(|m| m.message.jsonrpc) {
             self.protocol_sign(dir);
+            if self.endpoint_seen && !self.endpoint_spoke {
+                self.endpoint_spoke = true;
+                self.news.structure("mcp.shape.endpoint-rpc", "response.body", Weight::Strong, "event: endpoint");
+            }
         }
     }
 

@@ -123,7 +123,7 @@ fn honest_and_evasive_messages_are_found_where_the_published_method_is_blind() {
     for (body, want) in [
         (&br#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#[..], &["cf.body.tools-call", "mcp.body.tools"][..]),
         (br#"{"jsonrpc":"2.0","id":1,"method":"tools\/list"}"#, &["mcp.body.tools"]),
-        (br#"{"jsonrpc":"2.0","id":1,"\u006dethod":"tools\u002fcall"}"#, &["mcp.body.tools"]),
+        (br#"{"jsonrpc":"2.0","id":1,"\u006dethod":"tools\u002fcall"}"#, &["mcp.body.escaped"]),
         (br#"{"jsonrpc":"2.0","id":1,"method"      :"tools/list"}"#, &["mcp.body.tools"]),
         (b"{\n  \"method\":\n        \"tools/list\"\n}", &["mcp.body.tools"]),
         (br"{/*x*/'jsonrpc':'2.0','id':1,'method':'tools/call'}", &["mcp.body.tools"]),
@@ -476,7 +476,18 @@ fn host_names_are_made_normal() {
 #[allow(clippy::print_stdout, reason = "that is what it is for")]
 fn what_loading_and_looking_up_costs() {
     use std::hint::black_box;
-    use std::time::Instant;
+    use std::time::Duration;
+    /// Processor time, which holds still while other programs run.
+    struct Instant(Duration);
+    impl Instant {
+        fn now() -> Self {
+            let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+            Self(Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap()))
+        }
+        fn elapsed(&self) -> Duration {
+            Self::now().0 - self.0
+        }
+    }
     for _ in 0..3 {
         let begin = Instant::now();
         let rules = packs();

@@ -17,7 +17,7 @@ const MAX_RUN: usize = 6;
 /// Below this rarity, in bits, an anchor is called common.
 const RARE_BITS: u32 = 14;
 /// Above this, rarer does not help.
-const ENOUGH_BITS: u32 = 20;
+const ENOUGH_BITS: u32 = 18;
 /// A pattern that can begin with more bytes than this is hardly ever idle, so that skipping to anchors gains nothing.
 const MAX_FIRST_BYTES: usize = 64;
 
@@ -26,7 +26,9 @@ const COMMON: &[u8] = b"\"jsonrpc\":\"2.0\",\"method\":\"params\":{\"result\":{\
     \"content\":[\"id\":\"version\":\"description\":\"status\":\"message\":\"value\":\"title\":\"data\":[\"model\":\
     \"role\":\"user\",\"assistant\"\"arguments\":{\"input\":\"output\":\"items\":\"properties\":\"object\"\"string\"\
     \"https://www.http://<div class=\"</span></div><script src=\"<a href=\"</script></a></li>application/json\
-    text/html charset=utf-8 function return null,true,false, .com/ .org/ the and that with ";
+    \"resources\":\"prompts\":\"tools\":\"completion_tokens\":\"completions\"\"notifications\":\"messages\":[\"list\":\
+    text/html charset=utf-8 function return null,true,false, .com/ .org/ the and that with server list call logging \
+    tools resources prompts roots messages notifications specifications completion version initialize sampling create ";
 
 /// Literals one of which every match contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +70,10 @@ pub(super) fn choose(hir: &Hir) -> Option<Anchors> {
             anchors.lead = anchors.lead.max(place + to);
             anchors.literals.push(piece.to_vec());
         }
-        // Sixteen anchors are found more often than one.
-        anchors.bits = anchors.bits.saturating_sub(set.len().ilog2());
+        anchors.literals.sort();
+        anchors.literals.dedup();
+        // Sixteen anchors are found more often than one, and crowd the searcher.
+        anchors.bits = anchors.bits.saturating_sub(u32::try_from(anchors.literals.len() - 1).unwrap_or(u32::MAX));
         Some(anchors)
     })
 }
@@ -161,21 +165,19 @@ fn rarest(literal: &[u8]) -> (usize, usize) {
     stretch((0..=last).max_by_key(rate).unwrap_or(0))
 }
 
-/// How rare a literal is, in bits and very roughly.
+/// How rare a literal is, in bits and very roughly: letters follow from each other, other bytes less so.
 fn bits(literal: &[u8]) -> u32 {
-    let sum: u32 = literal.iter().take(4).map(|&byte| byte_bits(byte)).sum();
-    // Past the four bytes of the first look, more of them only save a comparison.
-    let sum = sum + u32::try_from(literal.len().saturating_sub(4)).unwrap_or(0);
+    let sum: u32 = literal.iter().map(|&byte| byte_bits(byte)).sum();
     if memchr::memmem::find(COMMON, &literal.to_ascii_lowercase()).is_some() { sum / 4 } else { sum }
 }
 
 const fn byte_bits(byte: u8) -> u32 {
     match byte {
-        b' ' | b'"' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 4,
-        b'/' | b':' | b',' | b'<' | b'>' | b'=' | b'.' | b'-' | b'\n' | b'l' | b'c' | b'd' | b'0'..=b'9' => 5,
-        b'j' | b'q' | b'x' | b'z' | b'k' | b'v' | b'_' | b'A'..=b'Z' => 7,
-        b'a'..=b'z' => 6,
-        _ => 8,
+        b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 2,
+        b'j' | b'q' | b'x' | b'z' | b'k' | b'v' | b'_' | b'A'..=b'Z' => 5,
+        b'a'..=b'z' => 3,
+        b'!'..=b'~' | b'\t' | b'\n' | b'\r' => 4,
+        _ => 6,
     }
 }
 

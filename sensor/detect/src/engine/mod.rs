@@ -44,6 +44,9 @@ pub trait Engine: Send + Sync {
 pub struct Scratch {
     /// What was done with it so far.
     pub stats: ScanStats,
+    /// Work lists of one look at a short field; kept for their memory.
+    pub(crate) tried: Vec<usize>,
+    pub(crate) told: Vec<u32>,
 }
 
 /// Counts of an engine's work, in bytes unless said otherwise. A body byte is `seen` once and `stepped` once per

@@ -143,7 +143,9 @@ pub(crate) fn path_matches(pattern: &[u8], path: &[u8]) -> bool {
     fn bare(path: &[u8]) -> &[u8] {
         path.strip_suffix(b"/").filter(|bare| !bare.is_empty()).unwrap_or(path)
     }
-    glob_bytes(pattern, path, true) || glob_bytes(bare(pattern), bare(path), true)
+    let (bare_pattern, bare_path) = (bare(pattern), bare(path));
+    let differ = bare_pattern.len() != pattern.len() || bare_path.len() != path.len();
+    glob_bytes(bare_pattern, bare_path, true) || (differ && glob_bytes(pattern, path, true))
 }
 
 #[cfg(test)]

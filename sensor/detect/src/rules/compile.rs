@@ -11,7 +11,7 @@ use super::error::{RuleError, place};
 use super::field::{self, Field, Shape};
 use super::file::{self, RawExample, RawFile, RawSignature, RawWeight};
 use super::list;
-use super::set::{Bodies, Example, Glob, Kind, Pack, RuleSet, STREAMS, ShortSet, Signature};
+use super::set::{Bodies, Example, Kind, Pack, RuleSet, STREAMS, ShortSet, Signature};
 use crate::engine::{BuildError, Fault, MAX_BOUND, MAX_PATTERNS, MAX_TABLES, Pattern, PatternError, Scanner};
 use crate::hosts::{Category, HostTable, Listed, NewEntry};
 use crate::signal::Weight;
@@ -399,9 +399,7 @@ impl Compiler<'_> {
             } else if *target.on == Field::RequestUri && !text.starts_with(['/', '*']) {
                 self.fault(target.file, span, "a path pattern that no path can match", "begin it with / or *");
             } else if target.enabled {
-                let (signature, nocase) = (target.index, target.nocase);
-                let glob = Glob { signature, pattern: text.as_str().into(), nocase };
-                self.short(target.on).set.globs.push(glob);
+                self.short(target.on).set.globs.add(target.index, text, target.nocase);
             }
         }
     }
@@ -459,11 +457,16 @@ impl Compiler<'_> {
     }
 
     fn finish(mut self) -> Result<RuleSet, Vec<RuleError>> {
+        self.hosts.finish();
         let bodies = std::mem::take(&mut self.bodies);
         let scanner = self.scanner(&bodies, Scanner::streamed);
         let mut short = Vec::new();
         for (field, rules) in std::mem::take(&mut self.short) {
             let mut set = rules.set;
+            set.hosts.finish();
+            if !set.globs.finish(field.is_path()) {
+                self.fault(0, &(0..0), format!("too many globs on {field}"), "use fewer, or a regex");
+            }
             if !rules.expressions.patterns.is_empty() {
                 set.scanner = self.scanner(&rules.expressions, Scanner::short);
                 set.owners = rules.expressions.owners.iter().map(|owners| owners.iter().map(|o| o.1).collect()).collect();

@@ -9,6 +9,7 @@ mod error;
 mod examples;
 mod field;
 mod file;
+mod globs;
 mod list;
 mod set;
 

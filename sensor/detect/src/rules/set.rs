@@ -1,8 +1,9 @@
 //! A compiled set of rules, and how a message is held against it.
 
 use super::field::Field;
+use super::globs::Globs;
 use crate::engine::{Engine, PatternCost, Scanner, Scratch, StreamState};
-use crate::hosts::{Category, HostMatch, HostTable, glob_bytes, path_matches};
+use crate::hosts::{Category, HostMatch, HostTable};
 use crate::signal::{Severity, Side, Weight};
 
 /// A rule file's `[pack]`.
@@ -103,16 +104,9 @@ pub(super) struct ShortSet {
     pub(super) scanner: Option<Scanner>,
     /// Pattern of the scanner to signatures.
     pub(super) owners: Vec<Vec<u32>>,
-    pub(super) globs: Vec<Glob>,
+    pub(super) globs: Globs,
     /// Host patterns, for fields that are names but not `host` itself.
     pub(super) hosts: HostTable,
-}
-
-#[derive(Debug)]
-pub(super) struct Glob {
-    pub(super) signature: u32,
-    pub(super) pattern: Box<str>,
-    pub(super) nocase: bool,
 }
 
 /// The kinds of stream. All share one scanner, because packs look for much the same in each.
@@ -218,20 +212,7 @@ impl RuleSet {
                 }
             });
         }
-        let mut last = None;
-        for glob in &set.globs {
-            // The globs of one signature stand together.
-            if last == Some(glob.signature) {
-                continue;
-            }
-            let pattern = glob.pattern.as_bytes();
-            let matches =
-                if on.is_path() { path_matches(pattern, value) } else { glob_bytes(pattern, value, glob.nocase) };
-            if matches {
-                last = Some(glob.signature);
-                hit(glob.signature, value.len());
-            }
-        }
+        set.globs.scan(value, scratch, &mut |signature| hit(signature, value.len()));
         if !set.hosts.is_empty()
             && let Ok(name) = str::from_utf8(value)
         {
