@@ -1,0 +1,283 @@
+//! The command line. Parsing has no side effects.
+
+use crate::config::MAX_THREADS;
+use crate::log::{Format, Level};
+use crate::time;
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use detect::Classification;
+use net::Timestamp;
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit status:
+  0  done
+  1  failed while running, or a file of a directory was skipped
+  2  wrong usage, configuration, rules or input
+  3  a detection that --fail-on names was made";
+
+/// Finds MCP (Model Context Protocol) servers in network traffic.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-sensor", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// Configuration file [default: /etc/mcp-sensor/sensor.toml where it exists]
+    #[arg(short, long, global = true, env = "MCP_SENSOR_CONFIG", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of rule files to add to the built-in pack; may be repeated
+    #[arg(long, global = true, env = "MCP_SENSOR_RULES", hide_env_values = true)]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Leave out the built-in pack of rules
+    #[arg(long, global = true, env = "MCP_SENSOR_NO_BUILTIN_RULES", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) no_builtin_rules: bool,
+    /// Least grave messages to print
+    #[arg(long, global = true, env = "MCP_SENSOR_LOG_LEVEL", hide_env_values = true)]
+    #[arg(value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: Level,
+    /// Form of the messages on standard error
+    #[arg(long, global = true, env = "MCP_SENSOR_LOG_FORMAT", hide_env_values = true)]
+    #[arg(value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: Format,
+    /// No progress bar, no messages but errors, no table beside a file of events
+    #[arg(short, long, global = true, env = "MCP_SENSOR_QUIET", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            config: None,
+            rules: Vec::new(),
+            no_builtin_rules: false,
+            log_level: Level::Info,
+            log_format: Format::Text,
+            quiet: false,
+        }
+    }
+}
+
+/// Options that lie over the configuration file.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    /// Busy packet threads, from 1 to 64 [default: one a core]
+    #[arg(long, env = "MCP_SENSOR_THREADS", hide_env_values = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_THREADS)))]
+    pub(crate) threads: Option<u16>,
+    /// Also write look-alikes, which resemble MCP and are something else
+    #[arg(long, env = "MCP_SENSOR_LOOK_ALIKES", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) look_alikes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read captures and tell what MCP is in them
+    Replay(Replay),
+    /// Check, test and look up rules
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Check and show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Write a page for each command into this directory instead
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        #[arg(env = "MCP_SENSOR_DIR", hide_env_values = true)]
+        dir: Option<PathBuf>,
+    },
+}
+
+const REPLAY_HELP: &str = "\
+Output:
+  on a terminal      a progress bar, then a table of the servers found and what could not be seen
+  in a pipe          events as JSON, one a line (JSONL), and nothing else
+  -o FILE            events to the file, and the table unless -q is given
+  -o -               events to standard output and nothing else
+  --table            the table in place of events, also in a pipe
+
+Examples:
+  mcp-sensor replay case.pcap
+  mcp-sensor replay captures/ -o events.jsonl --fail-on shadow --fail-on denied
+  zcat huge.pcap.gz | mcp-sensor replay --bpf 'tcp port 8080' - | jq -c 'select(.type == \"server\")'";
+
+#[derive(Args, Debug)]
+#[command(after_help = REPLAY_HELP)]
+pub(crate) struct Replay {
+    /// Capture files (pcap or pcapng, also .gz and .zst), directories of them, or - for standard input
+    #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Where events go; - is standard output
+    #[arg(short, long, env = "MCP_SENSOR_OUTPUT", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the table of servers, also where standard output is no terminal
+    #[arg(long, env = "MCP_SENSOR_TABLE", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(crate) table: bool,
+    /// Only packets that this expression matches, as pcap-filter(7) describes it
+    #[arg(long, env = "MCP_SENSOR_BPF", hide_env_values = true, value_name = "EXPR")]
+    pub(crate) bpf: Option<String>,
+    /// Only packets from this time on: RFC 3339 or seconds since 1970
+    #[arg(long, env = "MCP_SENSOR_FROM", hide_env_values = true, value_name = "TIME", value_parser = time::parse)]
+    pub(crate) from: Option<Timestamp>,
+    /// Only packets before this time
+    #[arg(long, env = "MCP_SENSOR_TO", hide_env_values = true, value_name = "TIME", value_parser = time::parse)]
+    pub(crate) to: Option<Timestamp>,
+    /// Write the packets of each detection to DIR/<id>.pcapng, in a second pass over the input
+    #[arg(long, env = "MCP_SENSOR_CARVE", hide_env_values = true)]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) carve: Option<PathBuf>,
+    /// Put the SHA-256 of each input into the first event
+    #[arg(long, env = "MCP_SENSOR_HASH_INPUTS", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(crate) hash_inputs: bool,
+    /// End with status 3 if there is a detection of this classification; may be repeated
+    #[arg(long, env = "MCP_SENSOR_FAIL_ON", hide_env_values = true, value_name = "CLASS", value_delimiter = ',')]
+    pub(crate) fail_on: Vec<Class>,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// A classification by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Class {
+    Portal,
+    Sanctioned,
+    SanctionedDirect,
+    Published,
+    Denied,
+    Shadow,
+    LookAlike,
+    Unknown,
+}
+
+impl From<Class> for Classification {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Portal => Self::Portal,
+            Class::Sanctioned => Self::Sanctioned,
+            Class::SanctionedDirect => Self::SanctionedDirect,
+            Class::Published => Self::Published,
+            Class::Denied => Self::Denied,
+            Class::Shadow => Self::Shadow,
+            Class::LookAlike => Self::LookAlike,
+            Class::Unknown => Self::Unknown,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rules {
+    /// Compile rules and say all that is wrong with them
+    ///
+    /// Checks the files and directories named, alone; without any, the rules in force: the built-in pack, those of
+    /// --rules and those of the configuration.
+    Check {
+        /// Rule files, or directories of them
+        #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+        paths: Vec<PathBuf>,
+        /// Also refuse signatures without examples
+        #[arg(long, env = "MCP_SENSOR_STRICT", hide_env_values = true, value_parser = FalseyValueParser::new())]
+        strict: bool,
+        /// Print how each pattern is searched for and what it costs
+        #[arg(long, env = "MCP_SENSOR_VERBOSE", hide_env_values = true, value_parser = FalseyValueParser::new())]
+        verbose: bool,
+    },
+    /// Run the examples inside the rules
+    Test {
+        /// Rule files, or directories of them; without any, the rules in force
+        #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+        paths: Vec<PathBuf>,
+    },
+    /// List the signatures in force
+    List {
+        /// One JSON object a line
+        #[arg(long, env = "MCP_SENSOR_JSON", hide_env_values = true, value_parser = FalseyValueParser::new())]
+        json: bool,
+    },
+    /// Show a signature with its examples
+    Show {
+        /// Id of the signature, such as mcp.body.tools-call
+        id: String,
+    },
+    /// Say why a detection was made, or what an HTTP message would give
+    #[command(group = clap::ArgGroup::new("what").required(true).args(["events", "http"]))]
+    Explain {
+        /// File of events as replay writes them; - is standard input
+        #[arg(value_name = "EVENTS", requires = "id", value_hint = ValueHint::FilePath)]
+        events: Option<PathBuf>,
+        /// Id of the detection
+        id: Option<String>,
+        /// An HTTP/1 request, with or without its response behind it; - is standard input
+        #[arg(long, env = "MCP_SENSOR_HTTP", hide_env_values = true)]
+        #[arg(value_name = "FILE", conflicts_with = "id", value_hint = ValueHint::FilePath)]
+        http: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check the configuration and the rules it names
+    Check {
+        #[command(flatten)]
+        overrides: Overrides,
+    },
+    /// Print the configuration in force, with all defaults
+    Show {
+        #[command(flatten)]
+        overrides: Overrides,
+    },
+    /// Print the JSON Schema of the configuration file
+    Schema {
+        /// The schema of events instead
+        #[arg(long, env = "MCP_SENSOR_EVENTS", hide_env_values = true, value_parser = FalseyValueParser::new())]
+        events: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        assert!(crate::config::DEFAULT_FILE.starts_with("/etc/mcp-sensor/"));
+    }
+
+    #[test]
+    fn every_option_has_a_variable() {
+        fn walk(command: &clap::Command) {
+            for arg in command.get_arguments().filter(|a| !a.is_positional()) {
+                let id = arg.get_id().as_str();
+                if matches!(id, "help" | "version") {
+                    continue;
+                }
+                let want = format!("MCP_SENSOR_{}", id.to_ascii_uppercase());
+                assert_eq!(arg.get_env().and_then(|v| v.to_str()), Some(want.as_str()), "{} {id}", command.get_name());
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+}

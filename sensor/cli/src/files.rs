@@ -1,0 +1,62 @@
+//! Text files of the operator: configuration and rules.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Largest configuration, rule or list file, in bytes.
+pub(crate) const MAX_BYTES: u64 = 64 << 20;
+
+/// Reads a whole text file.
+///
+/// # Errors
+///
+/// What is wrong and what to do. A file that everybody may write to is refused: whoever can write it decides what
+/// the sensor sees.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
+    let name = path.display();
+    let cannot = |e: std::io::Error| format!("cannot read {name}: {e}");
+    let file = File::open(path).map_err(cannot)?;
+    let meta = file.metadata().map_err(cannot)?;
+    if meta.is_dir() {
+        return Err(format!("{name} is a directory; a file is needed here"));
+    }
+    if meta.is_file() && meta.mode() & 0o002 != 0 {
+        return Err(format!("{name} may be written to by everybody on this machine; run `chmod o-w` on it first"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!(
+            "{name} is larger than {} MiB; that is more than any file of its kind needs",
+            MAX_BYTES >> 20
+        ));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let line = e.as_bytes().iter().take(at).filter(|b| **b == b'\n').count() + 1;
+        format!("{name}:{line}: not UTF-8 text (at byte {at}); save the file as UTF-8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn files_that_cannot_be_trusted_or_read_are_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.toml");
+        assert!(read(&path).unwrap_err().starts_with("cannot read "));
+        assert!(read(dir.path()).unwrap_err().contains("is a directory"));
+        fs::write(&path, b"ok\n\xff").unwrap();
+        assert!(read(&path).unwrap_err().contains("a.toml:2: not UTF-8"));
+        fs::write(&path, b"fine").unwrap();
+        assert_eq!(read(&path).unwrap(), "fine");
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        assert!(read(&path).unwrap_err().contains("chmod o-w"));
+    }
+}

@@ -1,0 +1,259 @@
+//! `rules`: what is in force, whether it is right, and what it would say.
+
+mod explain;
+mod source;
+mod structure;
+
+use crate::args::{Common, Overrides, Rules};
+use crate::config::Config;
+use crate::failure::{Failure, Outcome};
+use crate::log::Log;
+use crate::{suggest, words};
+use detect::rules::{self, RuleError, RuleSet, Signature};
+use detect::{Generation, Severity, Weight};
+use sinks::safe::safe;
+use source::Source;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Faults told at once; more only tire.
+const MAX_TOLD: usize = 50;
+
+/// The rules in force: the built-in pack unless it is left out, and every directory named.
+pub(crate) fn load(config: &Config, log: &Log) -> Result<RuleSet, Failure> {
+    let mut sources = Vec::new();
+    for dir in &config.rule_dirs {
+        let found = source::find(dir).map_err(Failure::usage)?;
+        if found.is_empty() {
+            log.warn(&format!("no rule file (*.toml) in {}", dir.display()));
+        }
+        sources.extend(found);
+    }
+    compile(&sources, config.builtin_rules)
+}
+
+fn compile(sources: &[Source], builtin: bool) -> Result<RuleSet, Failure> {
+    let lists: Vec<_> = sources.iter().map(|source| move |name: &str| source.list(name)).collect();
+    let mut texts: Vec<_> = if builtin { rules::builtin().into() } else { Vec::new() };
+    texts.extend(sources.iter().zip(&lists).map(|(source, lists)| source.text(lists)));
+    rules::compile(&texts).map_err(|errors| Failure::usage(told(&errors)))
+}
+
+/// All faults, each with its place, the text at fault and what to do.
+fn told(errors: &[RuleError]) -> String {
+    let mut out = String::new();
+    for error in errors.iter().take(MAX_TOLD) {
+        let _ = write!(out, "{}:{}:{}: {}", error.file, error.line, error.column, error.message);
+        if !error.text.is_empty() {
+            let _ = write!(out, "\n  text: {}", error.text);
+        }
+        if !error.help.is_empty() {
+            let _ = write!(out, "\n  help: {}", error.help);
+        }
+        out.push('\n');
+    }
+    let more = errors.len().saturating_sub(MAX_TOLD);
+    if more > 0 {
+        let _ = writeln!(out, "and {more} more");
+    }
+    let _ = write!(out, "{} in the rules", plural(errors.len(), "fault"));
+    out
+}
+
+fn plural(n: usize, what: &str) -> String {
+    words::plural(n as u64, what)
+}
+
+pub(crate) fn run(common: &Common, command: &Rules, log: &Log) -> Outcome {
+    let chosen = |paths: &[PathBuf]| {
+        if paths.is_empty() {
+            return load(&config(common)?, log);
+        }
+        let mut sources = Vec::new();
+        for path in paths {
+            let found = source::find(path).map_err(Failure::usage)?;
+            if found.is_empty() {
+                return Err(Failure::usage(format!("no rule file (*.toml) in {}", path.display())));
+            }
+            sources.extend(found);
+        }
+        compile(&sources, false)
+    };
+    let in_force = || load(&config(common)?, log);
+    let text = match command {
+        Rules::Check { paths, strict, verbose } => check(&chosen(paths)?, *strict, *verbose)?,
+        Rules::Test { paths } => test(&chosen(paths)?)?,
+        Rules::List { json } => list(&in_force()?, *json),
+        Rules::Show { id } => show(&in_force()?, id)?,
+        Rules::Explain { events, id, http } => {
+            let config = config(common)?;
+            let generation = Arc::new(Generation { rules: load(&config, log)?, scope: config.scope });
+            match (events, id, http) {
+                (Some(events), Some(id), _) => explain::event(events, id, &generation.rules)?,
+                (_, _, Some(http)) => explain::http(http, &generation)?,
+                _ => {
+                    return Err(Failure::usage(
+                        "name a file of events and the id of a detection, or a message with --http",
+                    ));
+                }
+            }
+        }
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(0)
+}
+
+fn config(common: &Common) -> Result<Config, Failure> {
+    Ok(Config::load(common, &Overrides::default())?)
+}
+
+fn check(rules: &RuleSet, strict: bool, verbose: bool) -> Result<String, Failure> {
+    if strict {
+        let lacking: Vec<String> =
+            rules::unproven(rules).iter().filter_map(|i| rules.signature(*i)).map(unproven).collect();
+        if !lacking.is_empty() {
+            let n = plural(lacking.len(), "signature");
+            return Err(Failure::usage(format!("{}\n{n} not proven by examples", lacking.join("\n"))));
+        }
+    }
+    let mut out = String::new();
+    if verbose {
+        let rows = rules::report(rules).into_iter().map(|r| {
+            let anchors = if r.anchors.is_empty() { "-".to_owned() } else { r.anchors.join(" | ") };
+            [r.id, r.on.to_string(), r.cost.name().to_owned(), r.bound.to_string(), anchors]
+        });
+        out += &columns(["SIGNATURE", "ON", "COST", "BYTES", "ANCHOR"], rows);
+        out.push('\n');
+    }
+    let (packs, signatures) = (plural(rules.packs().len(), "pack"), plural(rules.signatures().len(), "signature"));
+    let _ = writeln!(out, "ok: {packs}, {signatures}, {}", plural(rules.known_hosts(), "known host"));
+    Ok(out)
+}
+
+fn unproven(signature: &Signature) -> String {
+    let has = |hit: bool| signature.examples.iter().any(|e| e.hit == hit);
+    let lacks = match (has(true), has(false)) {
+        (false, false) => "no example",
+        (false, true) => "no example that it must hit",
+        _ => "no example that it must miss",
+    };
+    let help = "add [[signature.example]] with hit = '…', and one with miss = '…'";
+    format!("{}:{}: {} has {lacks}\n  help: {help}", signature.file, signature.line, signature.id)
+}
+
+fn test(rules: &RuleSet) -> Result<String, Failure> {
+    let failures = rules::run_examples(rules);
+    let examples = rules.signatures().iter().filter(|s| s.enabled).map(|s| s.examples.len()).sum::<usize>();
+    let run = format!("{} of {}", plural(examples, "example"), plural(rules.signatures().len(), "signature"));
+    if failures.is_empty() {
+        return Ok(format!("ok: {run}\n"));
+    }
+    let lines = failures.iter().map(|f| format!("{}:{}: {} {}\n  example: {}", f.file, f.line, f.id, f.why, f.text));
+    Err(Failure::usage(format!("{}\n{} failed, of {run}", lines.collect::<Vec<_>>().join("\n"), failures.len())))
+}
+
+fn list(rules: &RuleSet, json: bool) -> String {
+    let signatures = rules.signatures().iter();
+    if json {
+        return signatures.map(|s| line(s).to_string() + "\n").collect();
+    }
+    let rows = signatures.map(|s| {
+        let name = if s.enabled { s.name.clone() } else { format!("(off) {}", s.name) };
+        [s.id.clone(), s.on.to_string(), weight(s.weight).into(), severity(s.severity).into(), s.pack.clone(), name]
+    });
+    columns(["ID", "ON", "WEIGHT", "SEVERITY", "PACK", "NAME"], rows)
+}
+
+fn line(s: &Signature) -> serde_json::Value {
+    serde_json::json!({
+        "id": s.id, "name": s.name, "on": s.on.to_string(), "kind": s.kind.name(), "weight": s.weight,
+        "severity": s.severity, "pack": s.pack, "enabled": s.enabled, "tags": s.tags, "references": s.references,
+        "examples": s.examples.len(), "file": s.file, "line": s.line,
+    })
+}
+
+fn show(rules: &RuleSet, id: &str) -> Result<String, Failure> {
+    let Some(s) = rules.signatures().iter().find(|s| s.id == id) else {
+        if let Some(meaning) = structure::meaning(id) {
+            return Ok(format!("{id} is no signature but a fact the parser finds: {meaning}.\n"));
+        }
+        let near = suggest::nearest(id, rules.signatures().iter().map(|s| s.id.as_str()));
+        let help = near.map_or("`mcp-sensor rules list` names all".to_owned(), |near| format!("did you mean {near}?"));
+        return Err(Failure::usage(format!("no signature has the id {id}; {help}")));
+    };
+    let pack = rules.packs().iter().find(|p| p.id == s.pack).map_or("", |p| p.version.as_str());
+    let mut out = String::new();
+    let mut field = |name: &str, value: &str| {
+        if !value.is_empty() {
+            let _ = writeln!(out, "{name:<12}{}", safe(value));
+        }
+    };
+    field("id", &s.id);
+    field("name", &s.name);
+    field("description", &s.description);
+    field("on", &s.on.to_string());
+    for pattern in &s.patterns {
+        field(s.kind.name(), pattern);
+    }
+    field("weight", weight(s.weight));
+    field("severity", severity(s.severity));
+    field("pack", format!("{} {pack}", s.pack).trim_end());
+    field("file", &format!("{}:{}", s.file, s.line));
+    field("in force", if s.enabled { "yes" } else { "no" });
+    field("tags", &s.tags.join(", "));
+    s.references.iter().for_each(|r| field("reference", r));
+    for example in &s.examples {
+        field(
+            if example.hit { "hits" } else { "misses" },
+            if example.text.is_empty() { "(nothing)" } else { &example.text },
+        );
+    }
+    Ok(out)
+}
+
+/// What the id of a signal means, in words.
+pub(crate) fn meaning(rules: &RuleSet, id: &str) -> Option<String> {
+    let named = rules.signatures().iter().find(|s| s.id == id).map(|s| s.name.clone()).filter(|n| !n.is_empty());
+    named.or_else(|| structure::meaning(id).map(str::to_owned))
+}
+
+/// Rows under titles; the last column as it comes.
+fn columns<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(titles.map(str::to_owned))
+        .chain(rows.map(|row| row.map(|cell| safe(&cell).into_owned())))
+        .collect();
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut out = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(widths).fold(String::new(), |line, (cell, w)| line + &format!("{cell:<w$}  "));
+        let _ = writeln!(out, "{}", cells.trim_end());
+    }
+    out
+}
+
+const fn weight(weight: Weight) -> &'static str {
+    match weight {
+        Weight::Info => "info",
+        Weight::Weak => "weak",
+        Weight::Medium => "medium",
+        Weight::Strong => "strong",
+        Weight::Proof => "proof",
+    }
+}
+
+const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}

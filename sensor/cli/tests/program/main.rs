@@ -1,0 +1,9 @@
+//! The program as users and scripts meet it: help, messages, exit status, what goes where.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
+
+mod help;
+mod manifests;
+mod replay;
+mod rules;
+mod settings;
+mod support;
