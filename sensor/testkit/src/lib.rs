@@ -1,0 +1,26 @@
+//! Test support: scripted conversations to capture files, and readers for the project's vector files.
+//!
+//! Nothing here runs on traffic. It builds bytes that the tests of the other crates read back: frames with right
+//! (or deliberately wrong) checksums, TCP conversations cut, reordered, repeated or thinned out, HTTP messages with
+//! their lengths and codings filled in. The same calls give the same bytes on every machine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::missing_panics_doc,
+    reason = "builders of test input may fail loudly; nothing here reads from a wire"
+)]
+
+pub mod capture;
+mod frame;
+pub mod http;
+mod rng;
+pub mod sequence;
+pub mod vector;
+pub mod websocket;
+
+pub use capture::{Capture, FlowId, Link, Turn, Wire};
+pub use net::Direction;
+pub use rng::Rng;
