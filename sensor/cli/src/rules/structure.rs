@@ -35,13 +35,9 @@ const MEANINGS: &[(&str, &str)] = &[
     ("mcp.oauth.challenge", "an authorisation challenge with resource metadata"),
     ("mcp.oauth.metadata", "authorisation metadata of a resource"),
     ("mcp.oauth.resource-parameter", "an authorisation request for a resource"),
-    ("mcp.endpoint.listed", "host and path of a known MCP server"),
+    ("mcp.shape.endpoint-rpc", "an endpoint event, and JSON-RPC on the same stream"),
     ("mcp.endpoint.stream", "an event stream from a known MCP endpoint"),
     ("mcp.endpoint.rpc", "JSON-RPC to a known MCP endpoint"),
-    ("mcp.host.dedicated", "a host that serves MCP and nothing else"),
-    ("mcp.host.shared", "a host that serves MCP among much else"),
-    ("mcp.host.catalog", "a catalogue of MCP servers"),
-    ("mcp.host.pattern", "a host named as MCP servers often are"),
 ];
 
 /// What a structure is, as a noun.
