@@ -1,0 +1,44 @@
+#!/bin/sh
+# Looks for what building needs and installs what is missing on Debian and its relatives. Says what it does, does
+# nothing where everything is there, and then needs no network.
+set -eu
+
+# Cargo as rustup installs it need not be on the path of a fresh shell: the Makefile adds the same folder.
+PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+
+want=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+how="Install Rust $want or later: https://rustup.rs (curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh)"
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "cargo was not found. $how" >&2
+    exit 1
+fi
+have=$(cargo --version | cut -d' ' -f2)
+if [ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" != "$want" ]; then
+    echo "cargo $have is too old. $how" >&2
+    exit 1
+fi
+
+missing=""
+command -v cc >/dev/null 2>&1 || missing="$missing gcc"
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+if ! printf '#include <pcap/pcap.h>\n' | cc -E - >/dev/null 2>&1; then missing="$missing libpcap-dev"; fi
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+
+if [ -n "$missing" ]; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "Missing:$missing (names of Debian packages). Install them with your package manager." >&2
+        exit 1
+    fi
+    if [ "$(id -u)" = 0 ]; then
+        sudo=""
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo="sudo"
+    else
+        echo "Missing:$missing. Run as root: apt-get install$missing" >&2
+        exit 1
+    fi
+    echo "Installing$missing"
+    $sudo apt-get update -qq
+    # shellcheck disable=SC2086 # several words on purpose
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
