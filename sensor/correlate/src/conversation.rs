@@ -23,6 +23,7 @@ pub(crate) enum Key {
 
 /// One conversation.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
 pub(crate) struct Conversation {
     pub(crate) key: Key,
     pub(crate) client: IpAddr,

@@ -2,7 +2,7 @@
 
 use crate::Options;
 use crate::conversation::Conversation;
-use crate::correlator::ordered;
+use crate::decide::ordered;
 use crate::record::{
     ActionRecord, Auth, Call, Detection, Endpoint, Flow, Http, Jwt, LimitsMet, Mcp, SCHEMA, SessionRecord, Source,
 };
@@ -105,14 +105,20 @@ fn transport(open: &Open, conversation: Option<&Conversation>, unit: &Unit) -> &
     let marked = |session: bool, version: bool| session || version;
     let by_head = request.is_some_and(|r| {
         let f = &r.facts;
-        marked(f.session.is_some(), f.protocol_version.is_some()) || f.mcp_method.is_some() || (f.accepts_json && f.accepts_sse && r.method == "POST")
-    }) || open.response.as_deref().is_some_and(|r| marked(r.facts.session.is_some(), r.facts.protocol_version.is_some()));
+        marked(f.session.is_some(), f.protocol_version.is_some())
+            || f.mcp_method.is_some()
+            || (f.accepts_json && f.accepts_sse && r.method == "POST")
+    }) || open
+        .response
+        .as_deref()
+        .is_some_and(|r| marked(r.facts.session.is_some(), r.facts.protocol_version.is_some()));
     let post = request.is_some_and(|r| r.method == "POST");
     let answered_here = post && unit.calls.iter().any(|c| c.answer.is_some());
     if by_head || answered_here {
         return "streamable_http";
     }
-    let asks_sse = request.is_some_and(|r| r.method == "GET" && r.facts.path.telltale.is_some_and(|t| t.ends_with("/sse")));
+    let asks_sse =
+        request.is_some_and(|r| r.method == "GET" && r.facts.path.telltale.is_some_and(|t| t.ends_with("/sse")));
     if asks_sse || request.is_some_and(|r| r.facts.path.session_query.is_some()) {
         return "http_sse";
     }
@@ -141,7 +147,8 @@ pub(crate) fn build(
     mcp.header_mismatch = unit.mismatch;
     let http = http(open);
     let undecoded = open.ended.iter().flatten().find_map(|e| e.undecoded);
-    let last = if unit.last.file == unit.first.file { unit.last.in_file.max(unit.first.in_file) } else { unit.first.in_file };
+    let last =
+        if unit.last.file == unit.first.file { unit.last.in_file.max(unit.first.in_file) } else { unit.first.in_file };
     let key = (facts.opened.number, unit.first.number, unit.seq, unit.writes);
     let id = id(&[
         flow.community_id.as_bytes(),
@@ -198,8 +205,6 @@ fn said(open: &Open, unit: &Unit, conversation: Option<&Conversation>, outcome: 
     }
     let request = open.request.as_deref();
     let own = request.and_then(|r| r.facts.session).or(open.response.as_deref().and_then(|r| r.facts.session));
-    told.session_era |= own.is_some();
-    told.stateless |= request.is_some_and(|r| r.facts.mcp_method.is_some()) && !told.session_era;
     let session = own.or(conversation.and_then(|c| c.session));
     let mut mcp = mcp_of(&told, transport(open, conversation, unit), auth(open), outcome, false);
     mcp.calls = unit.calls.iter().map(call).collect();
@@ -214,22 +219,22 @@ fn http(open: &Open) -> Option<Http> {
     if request.is_none() && response.is_none() {
         return None;
     }
-    let bytes = |i: usize| open.ended.get(i).copied().flatten().map_or(0, |e| e.bytes);
+    let [request_bytes, response_bytes] = open.bytes;
     Some(Http {
         version: request.map(|r| r.version).or(response.map(|r| r.version)).unwrap_or("").to_owned(),
         method: request.map(|r| r.method.clone()).unwrap_or_default(),
-        scheme: request.map(|r| r.scheme).unwrap_or("http").to_owned(),
+        scheme: request.map_or("http", |r| r.scheme).to_owned(),
         host: request.map(|r| r.host.clone()).unwrap_or_default(),
         path: request.map(|r| r.path().clean.clone()).unwrap_or_default(),
         status: open.status(),
         user_agent: request.and_then(|r| r.user_agent.clone()),
-        request_bytes: bytes(0),
-        response_bytes: bytes(1),
+        request_bytes,
+        response_bytes,
     })
 }
 
 /// The record of a conversation that has ended; `None` where nothing of it was ever detected.
-pub(crate) fn session(options: &Options, c: Conversation, now: Timestamp) -> Option<SessionRecord> {
+pub(crate) fn session(options: &Options, c: &Conversation, now: Timestamp) -> Option<SessionRecord> {
     let confidence = c.confidence.filter(|c| *c >= Confidence::Likely)?;
     let server = c.server.clone()?;
     let mut mcp = mcp_of(&c.told, c.transport, c.auth.clone(), "answered", c.header_mismatch);
@@ -238,7 +243,13 @@ pub(crate) fn session(options: &Options, c: Conversation, now: Timestamp) -> Opt
     Some(SessionRecord {
         schema: SCHEMA,
         ts: c.last.max(c.first).min(now.max(c.last)),
-        id: id(&[b"session", c.client.to_string().as_bytes(), server.host.as_bytes(), c.first.to_string().as_bytes(), &flows]),
+        id: id(&[
+            b"session",
+            c.client.to_string().as_bytes(),
+            server.host.as_bytes(),
+            c.first.to_string().as_bytes(),
+            &flows,
+        ]),
         sensor: options.sensor.clone(),
         client_ip: c.client.to_string(),
         server,

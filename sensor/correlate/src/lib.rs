@@ -4,7 +4,9 @@ pub mod record;
 
 mod conversation;
 mod correlator;
+mod decide;
 mod detection;
+mod messages;
 mod names;
 mod notices;
 mod servers;

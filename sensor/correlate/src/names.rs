@@ -21,10 +21,10 @@ impl Names {
             if self.pairs.insert(pair.clone()) {
                 self.age.push_back(pair);
             }
-            if self.age.len() > MAX_PAIRS {
-                if let Some(oldest) = self.age.pop_front() {
-                    self.pairs.remove(&oldest);
-                }
+            if self.age.len() > MAX_PAIRS
+                && let Some(oldest) = self.age.pop_front()
+            {
+                self.pairs.remove(&oldest);
             }
         }
     }

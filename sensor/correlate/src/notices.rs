@@ -20,7 +20,13 @@ impl Notices {
     }
 
     /// The notice to write, if this code has not been written too often.
-    pub(crate) fn pass(&mut self, ts: Timestamp, code: NoticeCode, message: String, flow: Option<Flow>) -> Option<Notice> {
+    pub(crate) fn pass(
+        &mut self,
+        ts: Timestamp,
+        code: NoticeCode,
+        message: String,
+        flow: Option<Flow>,
+    ) -> Option<Notice> {
         *self.counts.entry(code.word()).or_default() += 1;
         let n = self.by_code.entry(code).or_default();
         *n += 1;

@@ -28,6 +28,7 @@ pub enum Record {
 }
 
 /// Serialises as RFC 3339 with microseconds.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
 pub(crate) fn time<S: serde::Serializer>(t: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(t)
 }

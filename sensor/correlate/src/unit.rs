@@ -116,7 +116,10 @@ impl Told {
             self.stateless |= p.meta_version.is_some();
         }
         if let Some(r) = &m.result {
-            r.tools.iter().filter(|_| r.tools_shaped || answers == Some("tools/list")).for_each(|t| keep(&mut self.tools_listed, t));
+            r.tools
+                .iter()
+                .filter(|_| r.tools_shaped || answers == Some("tools/list"))
+                .for_each(|t| keep(&mut self.tools_listed, t));
             r.resources.iter().filter(|_| r.resources_shaped).for_each(|t| keep(&mut self.resources, t));
             r.prompts.iter().filter(|_| answers == Some("prompts/list")).for_each(|t| keep(&mut self.prompts, t));
             r.input_requests.iter().for_each(|t| keep(&mut self.methods, t));
@@ -232,7 +235,8 @@ impl Unit {
     /// Puts an answer that came first to the call that has just been added.
     fn answer_early(&mut self) {
         let Some(call) = self.calls.last_mut() else { return };
-        let fits = |(id, dir, ..): &(mcp::Id, Direction, AnswerState, bool)| Some(id) == call.id.as_ref() && *dir != call.dir;
+        let fits =
+            |(id, dir, ..): &(mcp::Id, Direction, AnswerState, bool)| Some(id) == call.id.as_ref() && *dir != call.dir;
         let Some(at) = self.early.iter().position(fits) else { return };
         let (_, _, state, shows) = self.early.swap_remove(at);
         call.answer = Some(AnswerState { ts: call.ts, ..state });
@@ -271,6 +275,7 @@ pub(crate) type ExchangeKey = (u64, u32);
 
 /// An exchange that may still bring news.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
 pub(crate) struct Open {
     pub(crate) flow: Arc<FlowFacts>,
     pub(crate) missed: u64,
@@ -281,6 +286,8 @@ pub(crate) struct Open {
     pub(crate) extra: Vec<Unit>,
     pub(crate) parsed: [Option<mcp::BodyKind>; 2],
     pub(crate) ended: [Option<detect::SideEnd>; 2],
+    /// Body bytes on the wire, so far.
+    pub(crate) bytes: [u64; 2],
     pub(crate) look_alike: Option<mcp::LookAlike>,
     pub(crate) websocket: bool,
     /// It is the event stream or a POST of HTTP+SSE.
@@ -305,6 +312,7 @@ impl Open {
             extra: Vec::new(),
             parsed: [None; 2],
             ended: [None; 2],
+            bytes: [0; 2],
             look_alike: None,
             websocket: false,
             http_sse: false,
@@ -334,14 +342,17 @@ impl Open {
     pub(crate) fn context(&self) -> detect::Context {
         let request = self.request.as_deref();
         let response = self.response.as_deref();
-        let html = request.is_some_and(|r| r.facts.accepts_html || r.facts.path.is_asset) || response.is_some_and(|r| r.facts.is_html);
+        let html = request.is_some_and(|r| r.facts.accepts_html || r.facts.path.is_asset)
+            || response.is_some_and(|r| r.facts.is_html);
+        // A CORS preflight says what a page would like to do; the request that follows says what it does.
+        let preflight = request.is_some_and(|r| r.method == "OPTIONS");
         let gone = response.is_some_and(|r| matches!(r.status, 404 | 410));
         let other = |kind: &Option<mcp::BodyKind>| matches!(kind, Some(mcp::BodyKind::Json { messages: 0 }));
         let counts = |end: &Option<detect::SideEnd>| end.is_none_or(|e| e.raw_hits_count);
         let [request_body, response_body] = &self.parsed;
         let [request_end, response_end] = &self.ended;
         detect::Context {
-            page_visit: html || gone,
+            page_visit: html || gone || preflight,
             parsed_as_other: other(request_body) || other(response_body) || self.look_alike.is_some(),
             look_alike: self.look_alike,
             raw_hits_count: [counts(request_end), counts(response_end)],

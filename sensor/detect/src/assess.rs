@@ -1,6 +1,6 @@
 //! From signals to a confidence (contract section 3).
 
-use crate::{Signal, Weight};
+use crate::{Signal, SignalKind, Weight};
 use mcp::LookAlike;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,17 +53,22 @@ impl Assessment {
         if let Some(what) = context.look_alike {
             return Self::LookAlike(what);
         }
-        let quoted = signals.iter().any(|s| matches!(s.on.as_str(), "request.body" | "response.body"));
+        let pattern = |s: &Signal| s.kind == SignalKind::Signature;
+        let quoted = signals
+            .iter()
+            .any(|s| pattern(s) && matches!(s.on.as_str(), "request.body" | "response.body" | "websocket.message"));
         if context.parsed_as_other {
             return if quoted { Self::LookAlike(LookAlike::Quote) } else { Self::Nothing };
         }
         let counts = |s: &&Signal| match s.on.as_str() {
-            "request.body" => context.raw_hits_count[0],
-            "response.body" => context.raw_hits_count[1],
-            "host" | "tls.sni" | "dns.query" => !context.page_visit || s.id == "mcp.host.dedicated",
+            "request.body" if pattern(s) => context.raw_hits_count[0],
+            "response.body" if pattern(s) => context.raw_hits_count[1],
+            "websocket.message" if pattern(s) => context.raw_hits_count.contains(&true),
+            "host" | "tls.sni" | "dns.query" => !context.page_visit || s.id == "mcp.host.known",
             _ => !context.page_visit,
         };
-        let mut weak: Vec<&str> = signals.iter().filter(counts).filter(|s| s.weight == Weight::Weak).map(|s| s.id.as_str()).collect();
+        let mut weak: Vec<&str> =
+            signals.iter().filter(counts).filter(|s| s.weight == Weight::Weak).map(|s| s.id.as_str()).collect();
         weak.dedup();
         if signals.iter().filter(counts).any(|s| s.weight == Weight::Medium) || weak.len() >= 2 {
             Self::Mcp(Confidence::Possible)
@@ -78,7 +83,6 @@ impl Assessment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SignalKind;
 
     fn signal(id: &str, on: &str, weight: Weight) -> Signal {
         Signal { id: id.into(), kind: SignalKind::Signature, on: on.into(), weight, excerpt: String::new(), offset: 0 }
@@ -106,7 +110,12 @@ mod tests {
             ("pattern in a page", vec![body()], plain, Like(LookAlike::Quote)),
             ("pattern in LSP", vec![body()], lsp, Like(LookAlike::Lsp)),
             ("one weak sign", vec![signal("a", "url", Weight::Weak)], plain, Nothing),
-            ("two weak signs", vec![signal("a", "url", Weight::Weak), signal("b", "url", Weight::Weak)], plain, Mcp(Confidence::Possible)),
+            (
+                "two weak signs",
+                vec![signal("a", "url", Weight::Weak), signal("b", "url", Weight::Weak)],
+                plain,
+                Mcp(Confidence::Possible),
+            ),
             ("information", vec![signal("a", "url", Weight::Info)], plain, Nothing),
         ] {
             assert_eq!(Assessment::of(&signals, &context), want, "{name}");

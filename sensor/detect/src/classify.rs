@@ -134,9 +134,14 @@ mod tests {
         let mut raw = RawScope::default();
         raw.portals.hosts = vec!["portal.corp.example".into()];
         raw.portals.networks = vec!["10.9.0.0/24".into()];
-        let table = RawServerTable { host: "notes.example".into(), networks: vec!["203.0.113.0/24".into()], ..RawServerTable::default() };
+        let table = RawServerTable {
+            host: "notes.example".into(),
+            networks: vec!["203.0.113.0/24".into()],
+            ..RawServerTable::default()
+        };
         let through = RawServerTable { host: "tickets.example".into(), through_portal: true, ..table.clone() };
-        raw.sanctioned.servers = vec![RawServer::Table(table), RawServer::Table(through), RawServer::Name("10.1.1.1:8000/mcp".into())];
+        raw.sanctioned.servers =
+            vec![RawServer::Table(table), RawServer::Table(through), RawServer::Name("10.1.1.1:8000/mcp".into())];
         raw.denied.servers = vec![RawServer::Name("*.evil.example".into())];
         raw.published.servers = vec![RawServer::Name("api.corp.example/mcp".into())];
         Scope::try_from(&raw).unwrap()

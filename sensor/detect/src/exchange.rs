@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Longest kept User-Agent, host or excerpt, in bytes.
 const MAX_TEXT: usize = 200;
+/// The pack whose hosts come from lists that say themselves how sure they are.
+const HOST_PACK: &str = "mcp.hosts";
 /// Most signals kept of one exchange between two updates.
 const MAX_SIGNALS: usize = 64;
 /// Most messages kept of one exchange between two updates; more are given at once as an update of their own.
@@ -19,6 +21,7 @@ const MAX_MESSAGES: usize = 256;
 
 /// One exchange under inspection.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
 pub struct Exchange {
     generation: Arc<Generation>,
     /// The request as seen, until it is sent.
@@ -38,6 +41,8 @@ pub struct Exchange {
     endpoint_seen: bool,
     endpoint_spoke: bool,
     relevant: bool,
+    /// Look-alikes are worth telling, too.
+    tell_look_alikes: bool,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +62,9 @@ struct Gathered {
     update: Update,
     /// Something here is worth telling.
     telling: bool,
+    weak: u8,
+    /// A pattern that may count hit a body.
+    pattern_hit: bool,
     now: Timestamp,
     dir: Option<Direction>,
     look_alike: Option<LookAlike>,
@@ -85,23 +93,35 @@ impl News for Gathered {
     }
 
     fn signal(&mut self, signal: Signal) {
-        if self.update.signals.len() < MAX_SIGNALS {
-            self.update.signals.push(signal);
-        }
+        self.pattern_hit |= signal.weight >= Weight::Medium;
+        self.push(signal);
     }
 }
 
 impl Gathered {
+    fn push(&mut self, signal: Signal) {
+        if self.update.signals.len() < MAX_SIGNALS {
+            self.update.signals.push(signal);
+        }
+    }
+
+    /// One weak sign is not worth telling, two are.
+    fn weigh(&mut self, weight: Weight) {
+        self.weak += u8::from(weight == Weight::Weak && self.weak < 2);
+        self.telling |= weight >= Weight::Medium || self.weak >= 2;
+    }
+
     fn structure(&mut self, id: &str, on: &str, weight: Weight, excerpt: &str) {
-        self.telling |= weight >= Weight::Medium;
+        self.weigh(weight);
         let excerpt = cut(excerpt).to_owned();
-        self.signal(Signal { id: id.into(), kind: SignalKind::Structure, on: on.into(), weight, excerpt, offset: 0 });
+        self.push(Signal { id: id.into(), kind: SignalKind::Structure, on: on.into(), weight, excerpt, offset: 0 });
     }
 }
 
 impl Exchange {
-    /// An exchange under `generation`, which it keeps to its end.
-    pub fn new(generation: Arc<Generation>) -> Self {
+    /// An exchange under `generation`, which it keeps to its end. `tell_look_alikes` makes it tell what is only a
+    /// look-alike, which otherwise is just counted.
+    pub fn new(generation: Arc<Generation>, tell_look_alikes: bool) -> Self {
         Self {
             generation,
             request: None,
@@ -117,6 +137,7 @@ impl Exchange {
             endpoint_seen: false,
             endpoint_spoke: false,
             relevant: false,
+            tell_look_alikes,
         }
     }
 
@@ -138,8 +159,8 @@ impl Exchange {
             target_key: mcp::target_key(authority, head.target),
             facts,
         };
-        self.authority = cut(authority).to_owned();
-        self.target = head.target.split('?').next().unwrap_or("").to_owned();
+        cut(authority).clone_into(&mut self.authority);
+        head.target.split('?').next().unwrap_or("").clone_into(&mut self.target);
         self.marked = seen.facts.session.is_some() || seen.facts.protocol_version.is_some();
         let side = &mut self.sides[0];
         side.coding = codings(&head.headers);
@@ -158,7 +179,8 @@ impl Exchange {
         if let Some(method) = &facts.mcp_method {
             news.structure("mcp.proof.method-header", "request.header.mcp-method", Weight::Proof, method);
         }
-        let lone = matches!(seen.method.as_str(), "GET" | "DELETE") && (facts.accepts_sse || seen.method == "DELETE" || facts.path.well_known.is_some());
+        let lone = matches!(seen.method.as_str(), "GET" | "DELETE")
+            && (facts.accepts_sse || seen.method == "DELETE" || facts.path.well_known.is_some());
         let weight = if lone { Weight::Strong } else { Weight::Medium };
         if facts.session.is_some() {
             news.structure("mcp.header.session", "request.header.mcp-session-id", weight, "");
@@ -197,31 +219,34 @@ impl Exchange {
         let signals = &mut scratch.stats.signals;
         rules.scan_host(&seen.host, Some(path), &mut |m| {
             count(signals, m.signature);
-            let names_server = m.path_matches && m.has_path && m.category.is_server();
-            listed |= names_server && m.listed >= Listed::Medium;
-            let (id, weight) = match () {
-                () if !m.category.is_server() => ("mcp.host.catalog", Weight::Info),
-                () if m.dedicated => ("mcp.host.dedicated", Weight::Medium),
-                () if m.has_path && !m.path_matches => ("mcp.host.shared", Weight::Info),
-                () if m.has_path => ("mcp.endpoint.listed", Weight::Info),
-                () if m.listed >= Listed::Medium => ("mcp.host.pattern", Weight::Medium),
-                () => ("mcp.host.pattern", Weight::Info),
+            let Some(known) = rules.signatures().get(m.signature as usize) else { return };
+            let named = m.category.is_server() && m.has_path && m.path_matches;
+            listed |= named && m.listed >= Listed::Medium;
+            // What a host of the list weighs is in the list; a host of another pack weighs what its signature says.
+            let of_list = known.pack == HOST_PACK;
+            let weight = match () {
+                () if !of_list => known.weight,
+                () if !m.category.is_server() => Weight::Info,
+                () if m.dedicated || (!m.has_path && m.listed >= Listed::Medium) => Weight::Medium,
+                () => Weight::Info,
             };
-            let known = rules.signatures().get(m.signature as usize);
-            let id = if known.is_some_and(|s| s.pack == "mcp.hosts") { id } else { known.map_or(id, |s| s.id.as_str()) };
-            let weight = if known.is_some_and(|s| s.pack == "mcp.hosts") { weight } else { known.map_or(weight, |s| s.weight) };
             news.telling |= weight >= Weight::Medium;
-            let on = if m.has_path { "url" } else { "host" };
-            let excerpt = cut(m.label).to_owned();
-            news.signal(Signal { id: id.into(), kind: SignalKind::Signature, on: on.into(), weight, excerpt, offset: 0 });
+            news.push(Signal {
+                id: known.id.clone(),
+                kind: SignalKind::Signature,
+                on: if m.has_path && !m.dedicated { "url" } else { "host" }.to_owned(),
+                weight,
+                excerpt: cut(m.label).to_owned(),
+                offset: 0,
+            });
         });
         self.listed_endpoint = listed;
         let mut field = |on: &Field, value: &[u8], excerpt: &str| {
             rules.scan_field(on, value, &mut scratch.rules, &mut |signature, end| {
                 let Some(known) = rules.signatures().get(signature as usize) else { return };
                 count(&mut scratch.stats.signals, signature);
-                news.telling |= known.weight >= Weight::Weak;
-                news.signal(Signal {
+                news.weigh(known.weight);
+                news.push(Signal {
                     id: known.id.clone(),
                     kind: SignalKind::Signature,
                     on: on.to_string(),
@@ -264,7 +289,12 @@ impl Exchange {
             news.structure("mcp.header.session", "response.header.mcp-session-id", Weight::Medium, "");
         }
         if let Some(version) = &facts.protocol_version {
-            news.structure("mcp.header.protocol-version", "response.header.mcp-protocol-version", Weight::Medium, version);
+            news.structure(
+                "mcp.header.protocol-version",
+                "response.header.mcp-protocol-version",
+                Weight::Medium,
+                version,
+            );
         }
         if let Some(challenge) = &facts.challenge {
             let weight = if challenge.names_mcp { Weight::Strong } else { Weight::Info };
@@ -274,7 +304,12 @@ impl Exchange {
         let event_stream = facts.is_sse && head.status == 200;
         self.marked |= facts.session.is_some() || facts.protocol_version.is_some();
         if event_stream && self.marked {
-            news.structure("mcp.proof.marked-stream", "response.header.content-type", Weight::Proof, "text/event-stream");
+            news.structure(
+                "mcp.proof.marked-stream",
+                "response.header.content-type",
+                Weight::Proof,
+                "text/event-stream",
+            );
         }
         if event_stream && self.listed_endpoint {
             news.structure("mcp.endpoint.stream", "url", Weight::Strong, "");
@@ -286,10 +321,17 @@ impl Exchange {
                 rules.scan_field(on, value, &mut scratch.rules, &mut |signature, end| {
                     let Some(known) = rules.signatures().get(signature as usize) else { return };
                     count(&mut scratch.stats.signals, signature);
-                    news.telling |= known.weight >= Weight::Weak;
+                    news.weigh(known.weight);
                     let excerpt = cut(safe_value(name, value)).to_owned();
                     let (id, on) = (known.id.clone(), on.to_string());
-                    news.signal(Signal { id, kind: SignalKind::Signature, on, weight: known.weight, excerpt, offset: end as u64 });
+                    news.push(Signal {
+                        id,
+                        kind: SignalKind::Signature,
+                        on,
+                        weight: known.weight,
+                        excerpt,
+                        offset: end as u64,
+                    });
                 });
             }
         }
@@ -317,7 +359,7 @@ impl Exchange {
     }
 
     fn side_begun(&mut self, rules: &crate::rules::RuleSet, scratch: &mut Scratch, dir: Direction) -> &mut SideState {
-        let side = &mut self.sides[dir.index()];
+        let side = dir.of_mut(&mut self.sides);
         if side.inspector.is_none() && !side.over {
             let mut inspector = Box::new(Inspector::new(Side::of(dir), side.promise, rules));
             if let Some(coding) = side.coding.take() {
@@ -331,7 +373,7 @@ impl Exchange {
     /// Puts the inspector back and looks at what it brought.
     fn progress(&mut self, dir: Direction, inspector: Box<Inspector>) {
         let kind = inspector.kind();
-        let side = &mut self.sides[dir.index()];
+        let side = dir.of_mut(&mut self.sides);
         if side.parsed != Some(kind) && kind != BodyKind::Empty {
             side.parsed = Some(kind);
             if let Some(parsed) = self.news.update.parsed.get_mut(dir.index()) {
@@ -340,6 +382,7 @@ impl Exchange {
         }
         if let Some(what) = self.news.look_alike.take() {
             side.look_alike = Some(what);
+            self.news.telling |= self.tell_look_alikes;
             self.news.update.look_alike = Some(what);
         }
         side.inspector = Some(inspector);
@@ -380,7 +423,7 @@ impl Exchange {
     /// Body bytes that will never be seen.
     pub fn gap(&mut self, scratch: &mut Scratch, ts: Timestamp, dir: Direction, n: u64) {
         let generation = Arc::clone(&self.generation);
-        let side = &mut self.sides[dir.index()];
+        let side = dir.of_mut(&mut self.sides);
         side.bytes += n;
         let Some(mut inspector) = side.inspector.take() else { return };
         self.news.at(ts, dir);
@@ -393,9 +436,10 @@ impl Exchange {
         if !self.websocket {
             self.websocket();
         }
-        if let Some(mut inspector) = self.sides[dir.index()].inspector.take() {
+        if let Some(mut inspector) = dir.of_mut(&mut self.sides).inspector.take() {
             self.news.at(ts, dir);
-            inspector.message_end(&mut self.news);
+            let generation = Arc::clone(&self.generation);
+            inspector.message_end(&generation.rules, &mut self.news);
             self.progress(dir, inspector);
         }
     }
@@ -404,25 +448,27 @@ impl Exchange {
     pub fn end(&mut self, scratch: &mut Scratch, ts: Timestamp, dir: Direction, how: EndKind) {
         let generation = Arc::clone(&self.generation);
         let mut end = SideEnd { how, ..SideEnd::default() };
-        if let Some(mut inspector) = self.sides[dir.index()].inspector.take() {
+        if let Some(mut inspector) = dir.of_mut(&mut self.sides).inspector.take() {
             self.news.at(ts, dir);
             inspector.finish(scratch, &generation.rules, &mut self.news);
             end.undecoded = inspector.undecoded();
             end.raw_hits_count = inspector.raw_hits_count();
+            self.news.telling |= self.news.pattern_hit && (end.raw_hits_count || self.tell_look_alikes);
             self.document(dir, inspector.document());
             self.progress(dir, inspector);
-            self.sides[dir.index()].inspector = None;
+            dir.of_mut(&mut self.sides).inspector = None;
         }
-        let side = &mut self.sides[dir.index()];
+        let side = dir.of_mut(&mut self.sides);
         side.over = true;
-        end.bytes = side.bytes;
         if let Some(ended) = self.news.update.ended.get_mut(dir.index()) {
             *ended = Some(end);
         }
-        if self.sides.iter().all(|s| s.over) && !self.is_relevant() {
-            if let Some(what) = self.sides.iter().find_map(|s| s.look_alike) {
-                *scratch.stats.look_alikes.entry(what.word()).or_default() += 1;
-            }
+        let quote = self.news.pattern_hit.then_some(LookAlike::Quote);
+        if self.sides.iter().all(|s| s.over)
+            && !self.is_relevant()
+            && let Some(what) = self.sides.iter().find_map(|s| s.look_alike).or(quote)
+        {
+            *scratch.stats.look_alikes.entry(what.word()).or_default() += 1;
         }
     }
 
@@ -471,6 +517,8 @@ impl Exchange {
         self.relevant = true;
         let mut update = Box::new(std::mem::take(update));
         update.websocket = self.websocket;
+        let [request, response] = &self.sides;
+        update.bytes = [request.bytes, response.bytes];
         update.request = self.request.take();
         update.response = self.response.take();
         Some(update)
@@ -511,8 +559,16 @@ fn cut(text: &str) -> &str {
 
 /// Header values that are safe to show; others may hold secrets and are not shown.
 fn safe_value<'a>(name: &str, value: &'a [u8]) -> &'a str {
-    const SAFE: [&str; 8] =
-        ["mcp-method", "mcp-protocol-version", "user-agent", "content-type", "accept", "sec-websocket-protocol", "npm-command", "server"];
+    const SAFE: [&str; 8] = [
+        "mcp-method",
+        "mcp-protocol-version",
+        "user-agent",
+        "content-type",
+        "accept",
+        "sec-websocket-protocol",
+        "npm-command",
+        "server",
+    ];
     let safe = SAFE.iter().any(|s| s.eq_ignore_ascii_case(name));
     let text = str::from_utf8(value).unwrap_or("");
     if safe && !mcp::looks_secret(text) { text } else { "" }
@@ -520,7 +576,9 @@ fn safe_value<'a>(name: &str, value: &'a [u8]) -> &'a str {
 
 fn is_page(content_type: &str) -> bool {
     let lower = content_type.to_ascii_lowercase();
-    ["text/html", "application/xhtml", "text/css", "javascript", "image/", "video/", "audio/", "font/"].iter().any(|t| lower.contains(t))
+    ["text/html", "application/xhtml", "text/css", "javascript", "image/", "video/", "audio/", "font/"]
+        .iter()
+        .any(|t| lower.contains(t))
 }
 
 fn is_form(content_type: &str) -> bool {

@@ -61,7 +61,7 @@ enum Mode {
     /// A sequence of JSON values.
     Json,
     /// An event stream, and the beginning of the present event's data.
-    Sse(Parser, Vec<u8>),
+    Sse(Box<Parser>, Vec<u8>),
     /// Patterns only: it is not JSON.
     Patterns,
     /// Nothing more can come of it.
@@ -107,7 +107,7 @@ impl Inspector {
     pub(crate) fn new(side: Side, promise: Promise, rules: &RuleSet) -> Self {
         let mode = match promise {
             Promise::Json | Promise::Messages => Mode::Json,
-            Promise::Sse => Mode::Sse(Parser::new(), Vec::new()),
+            Promise::Sse => Mode::Sse(Box::default(), Vec::new()),
             Promise::Sniff | Promise::Page => Mode::Undecided(Vec::new()),
         };
         Self {
@@ -117,7 +117,7 @@ impl Inspector {
             decoder: None,
             decoded: 0,
             reader: mcp::Reader::new(),
-            scan: rules.body(side),
+            scan: scan_state(rules, side, promise),
             total: Total::default(),
             document: mcp::Document::default(),
             undecoded: None,
@@ -145,19 +145,21 @@ impl Inspector {
         if matches!(self.mode, Mode::Skip) {
             return;
         }
-        if self.decoder.is_none() && self.decoded == 0 && self.promise != Promise::Messages {
-            if let Some(coding) = proto::coding::sniff(bytes) {
-                match Decoder::of(&[coding], &mut scratch.pool) {
-                    Ok(decoder) => self.decoder = Some(decoder),
-                    Err(unsupported) => self.give_up(unsupported.reason(), scratch),
-                }
+        if self.decoder.is_none()
+            && self.decoded == 0
+            && self.promise != Promise::Messages
+            && let Some(coding) = proto::coding::sniff(bytes)
+        {
+            match Decoder::of(&[coding], &mut scratch.pool) {
+                Ok(decoder) => self.decoder = Some(decoder),
+                Err(unsupported) => self.give_up(unsupported.reason(), scratch),
             }
         }
         let Some(mut decoder) = self.decoder.take() else {
             self.plain(rules, scratch, bytes, news);
             return;
         };
-        let limits = scratch.limits.coding.clone();
+        let limits = scratch.limits.coding;
         let before = self.decoded;
         let fed = decoder.feed(&limits, bytes, &mut |plain| self.plain(rules, scratch, plain, news));
         match fed {
@@ -216,15 +218,15 @@ impl Inspector {
             }
             Mode::Sse(parser, head) => {
                 let reader = &mut self.reader;
-                let mut events = Events { reader, head, total: &mut self.total, limits, events: &mut scratch.stats.sse_events, news };
+                let mut events =
+                    Events { reader, head, total: &mut self.total, limits, count: &mut scratch.stats.sse_events, news };
                 parser.feed(bytes, &mut events);
             }
             Mode::Patterns | Mode::Skip | Mode::Undecided(_) => {}
         }
-        let side = self.side;
         let signals = &mut scratch.stats.signals;
         rules.scan_body(&mut self.scan, &mut scratch.rules, bytes, &mut |signature, end| {
-            news.signal(body_signal(rules, signals, side, signature, end));
+            news.signal(body_signal(rules, signals, signature, end));
         });
     }
 
@@ -234,7 +236,7 @@ impl Inspector {
             decoder.finish(&mut scratch.pool);
             self.give_up("gap", scratch);
         }
-        self.scan = rules.body(self.side);
+        self.scan = scan_state(rules, self.side, self.promise);
         match &mut self.mode {
             Mode::Json => {
                 self.reader.gap(n, &mut |m| news.message(m, false));
@@ -244,7 +246,8 @@ impl Inspector {
                 let limits = &scratch.limits.json;
                 let reader = &mut self.reader;
                 reader.gap(n, &mut |m| news.message(m, true));
-                let mut events = Events { reader, head, total: &mut self.total, limits, events: &mut scratch.stats.sse_events, news };
+                let mut events =
+                    Events { reader, head, total: &mut self.total, limits, count: &mut scratch.stats.sse_events, news };
                 parser.gap(&mut events);
             }
             mode @ Mode::Undecided(_) => *mode = Mode::Skip,
@@ -253,7 +256,8 @@ impl Inspector {
     }
 
     /// A WebSocket message is complete.
-    pub(crate) fn message_end(&mut self, news: &mut impl News) {
+    pub(crate) fn message_end(&mut self, rules: &RuleSet, news: &mut impl News) {
+        self.scan = rules.websocket_message();
         self.total.add(self.reader.finish(&mut |m| news.message(m, false)));
         self.reader.reset();
         if matches!(self.mode, Mode::Patterns) {
@@ -280,7 +284,8 @@ impl Inspector {
             Mode::Sse(parser, head) => {
                 let limits = &scratch.limits.json;
                 let reader = &mut self.reader;
-                let mut events = Events { reader, head, total: &mut self.total, limits, events: &mut scratch.stats.sse_events, news };
+                let mut events =
+                    Events { reader, head, total: &mut self.total, limits, count: &mut scratch.stats.sse_events, news };
                 parser.finish(&mut events);
             }
             Mode::Patterns | Mode::Skip | Mode::Undecided(_) => {}
@@ -319,19 +324,24 @@ fn sniff(held: &[u8]) -> Option<Mode> {
     }
     let fields: [&[u8]; 5] = [b"event:", b"data:", b"id:", b"retry:", b": "];
     if fields.iter().any(|f| text.starts_with(f)) {
-        return Some(Mode::Sse(Parser::new(), Vec::new()));
+        return Some(Mode::Sse(Box::default(), Vec::new()));
     }
     let may_become = fields.iter().any(|f| f.starts_with(text));
     if may_become { None } else { Some(Mode::Skip) }
 }
 
-fn body_signal(rules: &RuleSet, counts: &mut Vec<u64>, side: Side, signature: u32, end: u64) -> Signal {
+/// The patterns of one body, or of one WebSocket message.
+fn scan_state(rules: &RuleSet, side: Side, promise: Promise) -> BodyState {
+    if promise == Promise::Messages { rules.websocket_message() } else { rules.body(side) }
+}
+
+fn body_signal(rules: &RuleSet, counts: &mut Vec<u64>, signature: u32, end: u64) -> Signal {
     count(counts, signature);
     let known = rules.signatures().get(signature as usize);
     Signal {
         id: known.map(|s| s.id.clone()).unwrap_or_default(),
         kind: SignalKind::Signature,
-        on: side.body_field().to_owned(),
+        on: known.map(|s| s.on.to_string()).unwrap_or_default(),
         weight: known.map_or(crate::Weight::Info, |s| s.weight),
         excerpt: String::new(),
         offset: end,
@@ -355,7 +365,7 @@ struct Events<'a, N> {
     head: &'a mut Vec<u8>,
     total: &'a mut Total,
     limits: &'a mcp::Limits,
-    events: &'a mut u64,
+    count: &'a mut u64,
     news: &'a mut N,
 }
 
@@ -368,7 +378,7 @@ impl<N: News> sse::Sink for Events<'_, N> {
     }
 
     fn event(&mut self, event: sse::Event<'_>) {
-        *self.events += 1;
+        *self.count += 1;
         let news = &mut *self.news;
         let kind = self.reader.finish(&mut |m| news.message(m, true));
         self.reader.reset();

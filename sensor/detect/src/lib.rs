@@ -23,8 +23,8 @@ pub use observation::{
     What,
 };
 pub use scope::{
-    Cidr, HostPattern, RawNetworks, RawPortals, RawScope, RawServer, RawServerTable, RawServers, Scope, ScopeError, Seen,
-    ServerEntry,
+    Cidr, HostPattern, RawNetworks, RawPortals, RawScope, RawServer, RawServerTable, RawServers, Scope, ScopeError,
+    Seen, ServerEntry,
 };
 pub use scratch::{Limits, Scratch, Stats};
 pub use signal::{Severity, Side, Signal, SignalKind, Weight};

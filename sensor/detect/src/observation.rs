@@ -92,6 +92,8 @@ pub struct Update {
     pub look_alike: Option<LookAlike>,
     /// The exchange carries WebSocket messages.
     pub websocket: bool,
+    /// Body bytes of request and response on the wire, so far.
+    pub bytes: [u64; 2],
 }
 
 /// A request head, as far as MCP cares.
@@ -179,8 +181,6 @@ pub struct DocumentSeen {
 pub struct SideEnd {
     /// By its framing, or cut.
     pub how: EndKind,
-    /// Body bytes on the wire.
-    pub bytes: u64,
     /// Why part of it could not be decoded.
     pub undecoded: Option<&'static str>,
     /// Signature patterns that hit raw body bytes count (the body did not parse and is no page).
@@ -189,6 +189,6 @@ pub struct SideEnd {
 
 impl Default for SideEnd {
     fn default() -> Self {
-        Self { how: EndKind::Cut, bytes: 0, undecoded: None, raw_hits_count: false }
+        Self { how: EndKind::Cut, undecoded: None, raw_hits_count: false }
     }
 }

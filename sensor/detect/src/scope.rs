@@ -31,7 +31,8 @@ pub struct RawNetworks {
 
 impl Default for RawNetworks {
     fn default() -> Self {
-        let blocks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"];
+        let blocks =
+            ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"];
         let six = ["::1/128", "fc00::/7", "fe80::/10"];
         Self { internal: blocks.iter().chain(&six).map(ToString::to_string).collect() }
     }
@@ -138,11 +139,15 @@ impl HostPattern {
     /// What is wrong and a value that would do.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim().trim_end_matches('.').to_ascii_lowercase();
-        let bad = text.is_empty() || text == "*" || text.contains(['/', ' ', '@']) || (text.contains("..") && !text.contains(':'));
+        let bad = text.is_empty()
+            || text == "*"
+            || text.contains(['/', ' ', '@'])
+            || (text.contains("..") && !text.contains(':'));
         if bad {
             return Err(format!("`{text}` is no host; write one like `mcp.example.com`, `*.example.com` or `mcp.*`"));
         }
-        let labels = if text.parse::<IpAddr>().is_ok() { vec![text] } else { text.split('.').map(str::to_owned).collect() };
+        let labels =
+            if text.parse::<IpAddr>().is_ok() { vec![text] } else { text.split('.').map(str::to_owned).collect() };
         Ok(Self { labels })
     }
 
@@ -152,8 +157,10 @@ impl HostPattern {
             return label_matches(only, host) && (host.parse::<IpAddr>().is_ok() || !host.contains('.'));
         }
         let labels: Vec<&str> = host.split('.').collect();
-        let (first_any, last_any) = (self.labels.first().is_some_and(|l| l == "*"), self.labels.last().is_some_and(|l| l == "*"));
-        let core: &[String] = self.labels.get(usize::from(first_any)..self.labels.len() - usize::from(last_any)).unwrap_or(&[]);
+        let (first_any, last_any) =
+            (self.labels.first().is_some_and(|l| l == "*"), self.labels.last().is_some_and(|l| l == "*"));
+        let core: &[String] =
+            self.labels.get(usize::from(first_any)..self.labels.len() - usize::from(last_any)).unwrap_or(&[]);
         let spare = labels.len().saturating_sub(core.len());
         if labels.len() < self.labels.len() || core.is_empty() {
             return false;
@@ -221,14 +228,20 @@ impl ServerEntry {
         self.host.matches(seen.host)
             && self.port.is_none_or(|p| p == seen.port)
             && self.path.as_deref().is_none_or(|p| {
-                seen.path.strip_prefix(p).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || p.ends_with('/'))
+                seen.path
+                    .strip_prefix(p)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || p.ends_with('/'))
             })
     }
 
     /// Whether evidence beyond the name says that it is this server.
     pub fn proved(&self, seen: &Seen<'_>) -> bool {
         let by_address = seen.host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == seen.ip.to_canonical());
-        if self.networks.is_empty() { seen.resolved || by_address } else { self.networks.iter().any(|n| n.contains(seen.ip)) }
+        if self.networks.is_empty() {
+            seen.resolved || by_address
+        } else {
+            self.networks.iter().any(|n| n.contains(seen.ip))
+        }
     }
 }
 
@@ -285,7 +298,8 @@ impl TryFrom<&RawScope> for Scope {
 }
 
 fn all<T>(key: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ScopeError> {
-    let one = |(i, text): (usize, &String)| parse(text).map_err(|fault| ScopeError { key: format!("{key}[{i}]"), fault });
+    let one =
+        |(i, text): (usize, &String)| parse(text).map_err(|fault| ScopeError { key: format!("{key}[{i}]"), fault });
     texts.iter().enumerate().map(one).collect()
 }
 

@@ -1,12 +1,18 @@
 //! Rule files: what compiles, what is refused and where, and what the built-in packs find.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use detect::rules::{
-    Category, Cost, Field, HostMatch, ListReader, Listed, RuleError, RuleSet, RuleText, Scratch, builtin, compile, fuzz_rules, report,
-    run_examples, unproven,
+    Category, Cost, Field, HostMatch, ListReader, Listed, RuleError, RuleSet, RuleText, Scratch, builtin, compile,
+    fuzz_rules, report, run_examples, unproven,
 };
 use detect::{Side, Weight};
 use proptest::collection::vec;
@@ -24,13 +30,17 @@ fn with_pack(signatures: &str) -> String {
     format!("[pack]\nid = \"x\"\nversion = \"1\"\n{signatures}")
 }
 
+fn told(errors: &[RuleError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 #[track_caller]
 fn rules(signatures: &str) -> RuleSet {
-    one(&with_pack(signatures)).unwrap_or_else(|errors| panic!("{}", errors.iter().map(|e| format!("{e}\n")).collect::<String>()))
+    one(&with_pack(signatures)).unwrap_or_else(|errors| panic!("{}", told(&errors)))
 }
 
 fn packs() -> RuleSet {
-    compile(&builtin()).unwrap_or_else(|errors| panic!("{}", errors.iter().map(|e| format!("{e}\n")).collect::<String>()))
+    compile(&builtin()).unwrap_or_else(|errors| panic!("{}", told(&errors)))
 }
 
 fn ids<'r>(rules: &'r RuleSet, hits: &BTreeSet<u32>) -> Vec<&'r str> {
@@ -73,7 +83,10 @@ fn the_built_in_packs_compile_and_prove_themselves() {
     assert_eq!(unproven(&rules), [0_u32; 0], "signatures without a hit and a miss");
     assert!(rules.known_hosts() > 7_900, "{}", rules.known_hosts());
     assert!(rules.hash().starts_with("sha256:") && rules.hash().len() == 71, "{}", rules.hash());
-    assert_eq!(rules.packs().iter().map(|p| p.id.as_str()).collect::<Vec<_>>(), ["cloudflare-mcp-v1", "mcp.core", "mcp.hosts"]);
+    assert_eq!(
+        rules.packs().iter().map(|p| p.id.as_str()).collect::<Vec<_>>(),
+        ["cloudflare-mcp-v1", "mcp.core", "mcp.hosts"]
+    );
 }
 
 #[test]
@@ -112,8 +125,11 @@ fn the_published_patterns_are_there_word_for_word() {
         assert_eq!(mine, published, "{on}");
     }
     assert!(
-        rules.signatures().iter().filter(|s| s.pack == "cloudflare-mcp-v1").all(|s| s.tags == ["cloudflare-mcp-v1"]
-            && s.weight == Weight::Medium)
+        rules
+            .signatures()
+            .iter()
+            .filter(|s| s.pack == "cloudflare-mcp-v1")
+            .all(|s| s.tags == ["cloudflare-mcp-v1"] && s.weight == Weight::Medium)
     );
 }
 
@@ -145,7 +161,9 @@ fn honest_and_evasive_messages_are_found_where_the_published_method_is_blind() {
 fn known_hosts_say_how_much_they_are_worth() {
     let rules = packs();
     let found = |host: &str, path| host_hits(&rules, host, path);
-    let known = |id: &'static str| move |hits: &[(String, String, bool, bool, Listed)]| hits.iter().find(|h| h.0 == id).cloned();
+    let known = |id: &'static str| {
+        move |hits: &[(String, String, bool, bool, Listed)]| hits.iter().find(|h| h.0 == id).cloned()
+    };
 
     let dedicated = known("mcp.host.known")(&found("accounts.mcp.digitalocean.com", None)).unwrap();
     assert_eq!((dedicated.2, dedicated.3), (true, false), "a dedicated host needs no path");
@@ -178,11 +196,11 @@ fn the_same_text_is_the_same_rules() {
     let [a, b, c] = builtin();
     assert_eq!(compile(&[a, b, c]).unwrap().hash(), compile(&[c, a, b]).unwrap().hash());
     assert_ne!(compile(&[a, b]).unwrap().hash(), compile(&[a, b, c]).unwrap().hash());
-    let list = |n: usize| move |_: &str| Ok(Cow::from(format!("#mcp-endpoints\t1\na{n}.example\t/mcp\thttp\tyes\t\t\n")));
+    let list =
+        |n: usize| move |_: &str| Ok(Cow::from(format!("#mcp-endpoints\t1\na{n}.example\t/mcp\thttp\tyes\t\t\n")));
     let text = with_pack("[[signature]]\nid = \"l\"\non = \"url\"\nlist = \"l.tsv\"\nweight = \"medium\"\n");
-    let hash = |lists: &ListReader<'_>| {
-        compile(&[RuleText { file: "x", text: &text, lists }]).unwrap().hash().to_owned()
-    };
+    let hash =
+        |lists: &ListReader<'_>| compile(&[RuleText { file: "x", text: &text, lists }]).unwrap().hash().to_owned();
     assert_ne!(hash(&list(1)), hash(&list(2)), "lists count too");
 }
 
@@ -268,32 +286,88 @@ fn refused_files_say_where_and_why() {
     let signature = |rest: &str| with_pack(&format!("[[signature]]\nid = \"a\"\nweight = \"weak\"\n{rest}"));
     for (name, text, line, column, shown, message) in [
         ("syntax", "[pack\n".to_owned(), 1, 6, "", "unclosed table"),
-        ("no pack", "".to_owned(), 1, 1, "", "no [pack]"),
+        ("no pack", String::new(), 1, 1, "", "no [pack]"),
         ("unknown part", with_pack("[[rule]]\n"), 4, 3, "rule", "no such part"),
         ("policy", with_pack("[[policy]]\nid = \"x\"\n"), 4, 3, "policy", "reads signatures only"),
         ("one bracket", with_pack("[signature]\n"), 4, 2, "signature", "not a list of signatures"),
         ("unknown key", signature("on = \"host\"\nhosts = [\"x\"]\n"), 8, 1, "hosts", "unknown field"),
-        ("unknown field", signature("on = \"request.boddy\"\nregex = 'x'\n"), 7, 6, "\"request.boddy\"", "no such field"),
+        (
+            "unknown field",
+            signature("on = \"request.boddy\"\nregex = 'x'\n"),
+            7,
+            6,
+            "\"request.boddy\"",
+            "no such field",
+        ),
         ("no pattern", signature("on = \"request.body\"\n"), 4, 1, "[[signature]]", "without a pattern"),
-        ("two patterns", signature("on = \"host\"\nhost = ['a.b']\nregex = 'x'\n"), 8, 8, "['a.b']", "more than one kind"),
+        (
+            "two patterns",
+            signature("on = \"host\"\nhost = ['a.b']\nregex = 'x'\n"),
+            8,
+            8,
+            "['a.b']",
+            "more than one kind",
+        ),
         ("bad regex", signature("on = \"request.uri\"\nregex = 'ab(c'\n"), 8, 12, "(", "unclosed group"),
         ("unbounded", signature("on = \"request.body\"\nregex = 'ab.*c'\n"), 8, 13, "*", "unbounded"),
         ("anchored", signature("on = \"response.body\"\nregex = '''^ab'''\n"), 8, 12, "^", "anchor"),
         ("wide", signature("on = \"request.body\"\nregex = 'a{5000}b'\n"), 8, 10, "a{5000}b", "5001 bytes"),
         ("empty match", signature("on = \"request.uri\"\nregex = 'a*'\n"), 8, 10, "a*", "empty text"),
         ("explosive", signature("on = \"request.body\"\nregex = 'a[a-z]{900}b'\n"), 8, 9, "'a[a-z]{900}b'", "table"),
-        ("anchor", signature("on = \"request.body\"\nregex = 'abc(def|ghi)'\nanchor = \"def\"\n"), 8, 9, "'abc(def|ghi)'", "anchor"),
+        (
+            "anchor",
+            signature("on = \"request.body\"\nregex = 'abc(def|ghi)'\nanchor = \"def\"\n"),
+            8,
+            9,
+            "'abc(def|ghi)'",
+            "anchor",
+        ),
         ("stray anchor", signature("on = \"host\"\nhost = [\"a.b\"]\nanchor = \"def\"\n"), 9, 10, "\"def\"", "anchor"),
-        ("proof", with_pack("[[signature]]\nid = \"a\"\non = \"host\"\nhost = [\"a.b\"]\nweight = \"proof\"\n"), 8, 10, "\"proof\"", "only the parser"),
+        (
+            "proof",
+            with_pack("[[signature]]\nid = \"a\"\non = \"host\"\nhost = [\"a.b\"]\nweight = \"proof\"\n"),
+            8,
+            10,
+            "\"proof\"",
+            "only the parser",
+        ),
         ("host with port", signature("on = \"host\"\nhost = [\"a.b\", \"a.b:80\"]\n"), 8, 16, "\"a.b:80\"", "':'"),
-        ("host on body", signature("on = \"request.body\"\nhost = [\"a.b\"]\n"), 7, 6, "\"request.body\"", "does not go"),
+        (
+            "host on body",
+            signature("on = \"request.body\"\nhost = [\"a.b\"]\n"),
+            7,
+            6,
+            "\"request.body\"",
+            "does not go",
+        ),
         ("glob on host", signature("on = \"host\"\nglob = [\"a.*\"]\n"), 7, 6, "\"host\"", "does not go"),
         ("query", signature("on = \"request.uri\"\nglob = [\"/a?b=*\"]\n"), 8, 9, "\"/a?b=*\"", "question mark"),
         ("list path", signature("on = \"url\"\nlist = \"../x.tsv\"\n"), 8, 8, "\"../x.tsv\"", "relative path"),
         ("no list", signature("on = \"url\"\nlist = \"x.tsv\"\n"), 8, 8, "\"x.tsv\"", "no such file"),
-        ("example", signature("on = \"host\"\nhost = [\"a.b\"]\n[[signature.example]]\n"), 9, 1, "[[signature.example]]", "exactly one"),
-        ("id", with_pack("[[signature]]\nid = \"A b\"\non = \"host\"\nhost = [\"a.b\"]\nweight = \"weak\"\n"), 5, 6, "\"A b\"", "not an id"),
-        ("empty literal", signature("on = \"request.body\"\nliteral = [\"a\", \"\"]\n"), 8, 17, "\"\"", "empty literal"),
+        (
+            "example",
+            signature("on = \"host\"\nhost = [\"a.b\"]\n[[signature.example]]\n"),
+            9,
+            1,
+            "[[signature.example]]",
+            "exactly one",
+        ),
+        (
+            "id",
+            with_pack("[[signature]]\nid = \"A b\"\non = \"host\"\nhost = [\"a.b\"]\nweight = \"weak\"\n"),
+            5,
+            6,
+            "\"A b\"",
+            "not an id",
+        ),
+        (
+            "empty literal",
+            signature("on = \"request.body\"\nliteral = [\"a\", \"\"]\n"),
+            8,
+            17,
+            "\"\"",
+            "empty literal",
+        ),
         ("empty list", signature("on = \"request.body\"\nliteral = []\n"), 8, 11, "[]", "empty list"),
         ("type", signature("on = \"host\"\nhost = \"a.b\"\n"), 8, 8, "\"a.b\"", "invalid type"),
     ] {
@@ -325,7 +399,16 @@ fn all_faults_of_all_files_are_told_at_once() {
     let places: Vec<(&str, u32)> = errors.iter().map(|e| (e.file.as_str(), e.line)).collect();
     assert_eq!(
         places,
-        [("a.toml", 7), ("a.toml", 11), ("a.toml", 16), ("b.toml", 5), ("b.toml", 7), ("b.toml", 10), ("b.toml", 11), ("b.toml", 16)],
+        [
+            ("a.toml", 7),
+            ("a.toml", 11),
+            ("a.toml", 16),
+            ("b.toml", 5),
+            ("b.toml", 7),
+            ("b.toml", 10),
+            ("b.toml", 11),
+            ("b.toml", 16)
+        ],
         "{errors:#?}"
     );
     assert!(errors[3].message.contains("taken by a.toml:4"), "{}", errors[3]);
@@ -334,7 +417,16 @@ fn all_faults_of_all_files_are_told_at_once() {
 #[test]
 fn too_many_body_patterns_are_refused_and_not_dropped() {
     let many = |n: usize| {
-        with_pack(&(0..n).map(|i| format!("[[signature]]\nid = \"s{i}\"\non = \"request.body\"\nregex = 'word{i}x'\nweight = \"weak\"\n")).collect::<String>())
+        with_pack(
+            &(0..n)
+                .map(|i| {
+                    format!(
+                        "[[signature]]\nid = \"s{i}\"\non = \"request.body\"\nregex = 'word{i}x'\nweight = \"weak\"\n"
+                    )
+                })
+                .collect::<Vec<_>>()
+                .concat(),
+        )
     };
     let rules = one(&many(256)).unwrap();
     assert_eq!(body_hits(&rules, Side::Request, &[b"word255x word0x"]).len(), 2);
@@ -368,9 +460,14 @@ fn examples_that_lie_are_found_out() {
 #[test]
 fn arbitrary_texts_are_refused_with_a_place() {
     for text in [
-        "", "\0", "[pack]\nid=\"\"\nversion=\"\"", "[[signature]]\n[[signature.example]]", "pack = 3\nsignature = 4",
+        "",
+        "\0",
+        "[pack]\nid=\"\"\nversion=\"\"",
+        "[[signature]]\n[[signature.example]]",
+        "pack = 3\nsignature = 4",
         "[pack]\nid=\"a\"\nversion=\"1\"\n[[signature]]\nid=\"é\"\non=\"request.body\"\nregex='é(['\nweight=\"weak\"",
-        "[pack]\r\nid = \"a\"\r\nversion = 1\r\n\u{feff}", "#mcp-endpoints\t1\n",
+        "[pack]\r\nid = \"a\"\r\nversion = 1\r\n\u{feff}",
+        "#mcp-endpoints\t1\n",
     ] {
         fuzz_rules(text.as_bytes());
     }
@@ -391,7 +488,13 @@ fn label_oracle(pattern: &[&str], host: &[&str], first: bool) -> bool {
 }
 
 fn label() -> impl Strategy<Value = String> {
-    prop_oneof![Just("mcp".to_owned()), Just("a".to_owned()), Just("com".to_owned()), Just("x-mcp".to_owned()), "[ab]{1,2}"]
+    prop_oneof![
+        Just("mcp".to_owned()),
+        Just("a".to_owned()),
+        Just("com".to_owned()),
+        Just("x-mcp".to_owned()),
+        "[ab]{1,2}"
+    ]
 }
 
 fn host_pattern() -> impl Strategy<Value = String> {
@@ -408,7 +511,7 @@ proptest! {
         let host = host.join(".");
         let patterns: Vec<String> = patterns.into_iter().filter(|p| p.chars().any(|c| c != '*' && c != '.')).collect();
         let text = with_pack(
-            &patterns.iter().enumerate().map(|(i, p)| format!("[[signature]]\nid = \"s{i}\"\non = \"tls.sni\"\nhost = [\"{p}\"]\nweight = \"weak\"\n")).collect::<String>(),
+            &patterns.iter().enumerate().map(|(i, p)| format!("[[signature]]\nid = \"s{i}\"\non = \"tls.sni\"\nhost = [\"{p}\"]\nweight = \"weak\"\n")).collect::<Vec<_>>().concat(),
         );
         let rules = one(&text).unwrap();
         let mut found = BTreeSet::new();
@@ -468,83 +571,4 @@ fn host_names_are_made_normal() {
         assert_eq!(detect::hosts::normal_host(host), want, "{host}");
     }
     assert!(matches!(detect::hosts::normal_host("mcp.example.com:443"), Cow::Borrowed(_)), "nothing to copy");
-}
-
-/// Not a test of right or wrong: prints what loading and scanning cost. `cargo test --release -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints timings"]
-#[allow(clippy::print_stdout, reason = "that is what it is for")]
-fn what_loading_and_looking_up_costs() {
-    use std::hint::black_box;
-    use std::time::Duration;
-    /// Processor time, which holds still while other programs run.
-    struct Instant(Duration);
-    impl Instant {
-        fn now() -> Self {
-            let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-            Self(Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap()))
-        }
-        fn elapsed(&self) -> Duration {
-            Self::now().0 - self.0
-        }
-    }
-    for _ in 0..3 {
-        let begin = Instant::now();
-        let rules = packs();
-        println!("all packs: {:?}; body tables {} bytes; {} hosts", begin.elapsed(), rules.table_bytes(), rules.known_hosts());
-    }
-    for file in builtin() {
-        let begin = Instant::now();
-        compile(&[file]).unwrap();
-        println!("{}: {:?}", file.file, begin.elapsed());
-    }
-    let rules = packs();
-    for (host, path) in [
-        ("www.unheard-of-shop.example", Some("/products/17")),
-        ("api.github.com", Some("/repos/x")),
-        ("cdn.assets.static.example.co.uk", None),
-        ("mcp.unheard-of.example", None),
-        ("accounts.mcp.digitalocean.com", Some("/mcp")),
-    ] {
-        let begin = Instant::now();
-        for _ in 0..1_000_000 {
-            rules.scan_host(black_box(host), black_box(path), &mut |m| {
-                black_box(m.listed);
-            });
-        }
-        println!("host {host}: {} ns", begin.elapsed().as_nanos() / 1_000_000);
-    }
-    for (on, value) in [
-        (Field::RequestUri, "/products/17/reviews/2026/11/some-long-title-of-a-page"),
-        (Field::RequestHeader("user-agent".into()), "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
-        (Field::RequestHeader("accept".into()), "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-    ] {
-        let mut scratch = Scratch::default();
-        let begin = Instant::now();
-        for _ in 0..1_000_000 {
-            rules.scan_field(&on, black_box(value.as_bytes()), &mut scratch, &mut |hit, _| {
-                black_box(hit);
-            });
-        }
-        println!("{on}: {} ns for {} bytes", begin.elapsed().as_nanos() / 1_000_000, value.len());
-    }
-    let json = br#"{"jsonrpc":"2.0","id":1,"method":"eth_getLogs","params":[{"fromBlock":"0x1","name":"some text","type":"object"}]}"#.repeat(20_000);
-    let html = b"<div class=\"result\"><a href=\"https://www.example.com/docs/tools\">The initial version of the protocol</a></div>\n".repeat(20_000);
-    let near = br#""method":"tools/cal" "protocolVersion":"2099" "method":"resources/rea""#.repeat(30_000);
-    for (name, text) in [("json", &json[..]), ("html", &html), ("near matches", &near)] {
-        for size in [1460, 16 << 10] {
-            let mut scratch = Scratch::default();
-            let mut state = rules.body(Side::Response);
-            let begin = Instant::now();
-            for _ in 0..10 {
-                for piece in text.chunks(size) {
-                    rules.scan_body(&mut state, &mut scratch, black_box(piece), &mut |hit, _| {
-                        black_box(hit);
-                    });
-                }
-            }
-            let seconds = begin.elapsed().as_secs_f64();
-            println!("{name} in pieces of {size}: {:.2} GB/s, {:?}", text.len() as f64 * 10.0 / seconds / 1e9, scratch.stats);
-        }
-    }
 }

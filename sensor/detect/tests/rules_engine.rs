@@ -1,11 +1,18 @@
 //! The engine against an oracle that looks at every byte with one expression at a time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
 
 use std::collections::BTreeMap;
 
-use detect::engine::{BuildError, Cost, Engine, Fault, MAX_TABLES, Pattern, Scanner, Scratch};
+use detect::engine::{BuildError, Cost, Engine, Fault, MAX_TABLES, Pattern, Scanner, Scratch, fuzz_engine};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use regex_automata::dfa::Automaton;
 use regex_automata::{Anchored, Input, MatchKind, meta};
 
 /// First end offset of `pattern` in `text`: the least over all starts of the least end from there.
@@ -17,7 +24,6 @@ fn oracle(pattern: &str, nocase: bool, text: &[u8]) -> Option<u64> {
         .thompson(regex_automata::nfa::thompson::Config::new().utf8(false))
         .build(pattern)
         .unwrap();
-    use regex_automata::dfa::Automaton;
     let input = Input::new(text).anchored(Anchored::No);
     let mut state = dfa.start_state_forward(&input).unwrap();
     for (at, &byte) in text.iter().enumerate() {
@@ -136,8 +142,8 @@ fn anchors_that_overlap_are_all_found() {
         for cut in [1, 2, 3, 5, 7, 100] {
             let want: BTreeMap<u32, u64> = ["aaab[0-9]{2}", "abab[0-9]{2}", "b[0-9]{2}zzz", "zzzz[x-z]"]
                 .iter()
-                .enumerate()
-                .filter_map(|(id, p)| Some((id as u32, oracle(p, false, text.as_bytes())?)))
+                .zip(0_u32..)
+                .filter_map(|(p, id)| Some((id, oracle(p, false, text.as_bytes())?)))
                 .collect();
             assert_eq!(hits(&scanner, text.as_bytes(), &[cut]), want, "{text} cut every {cut}");
         }
@@ -188,8 +194,7 @@ fn explosive_patterns_are_refused_when_built_and_cost_little_time() {
 
 #[test]
 fn patterns_too_large_together_get_several_tables() {
-    let patterns: Vec<String> =
-        (0..12).map(|i| format!("key{i:x}[a-j]{{1,1200}}(?:z|stop{i:x})")).collect();
+    let patterns: Vec<String> = (0..12).map(|i| format!("key{i:x}[a-j]{{1,1200}}(?:z|stop{i:x})")).collect();
     let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
     let scanner = streamed(&patterns);
     let text = b"..key3aaaz..keyb--key0jjjjstop0.keybastopb";
@@ -203,9 +208,12 @@ fn patterns_too_large_together_get_several_tables() {
 fn long_lists_of_literals_work_in_pieces_and_without_case() {
     let words: Vec<String> = (0..3000).map(|i| format!("word-{i}-x")).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let scanner =
-        Scanner::streamed(&[Pattern::any_of(&words, false), Pattern::any_of(&words, true), Pattern::any_of(&["nix"], false)])
-            .unwrap();
+    let scanner = Scanner::streamed(&[
+        Pattern::any_of(&words, false),
+        Pattern::any_of(&words, true),
+        Pattern::any_of(&["nix"], false),
+    ])
+    .unwrap();
     assert_eq!(scanner.costs()[0].cost, Cost::LiteralList);
     for cut in [1, 3, 100] {
         assert_eq!(hits(&scanner, b"..WORD-7-X.word-2999-x.", &[cut]), BTreeMap::from([(0, 22), (1, 10)]));
@@ -232,6 +240,13 @@ fn short_fields_may_be_anchored() {
     check("mcpx the end", &[(2, 1), (3, 12)]);
     check("mcp", &[(1, 3), (2, 1)]);
     check("", &[]);
+}
+
+#[test]
+fn the_fuzz_target_takes_anything() {
+    for data in ["", "a", "a\nb\nc\nd\ntext abcd", "tools/call\n\"x\"\n(\n[a-z]{3}\nzz tools/call \"x\""] {
+        fuzz_engine(data.as_bytes());
+    }
 }
 
 /// Small expressions that share pieces of text, so that they overlap in each other's matches.
@@ -290,8 +305,8 @@ proptest! {
         let scanner = Scanner::streamed(&patterns).unwrap();
         let want: BTreeMap<u32, u64> = good
             .iter()
-            .enumerate()
-            .filter_map(|(id, (e, _))| Some((id as u32, oracle(e, nocase, &text)?)))
+            .zip(0_u32..)
+            .filter_map(|((e, _), id)| Some((id, oracle(e, nocase, &text)?)))
             .collect();
         prop_assert_eq!(&hits(&scanner, &text, &cuts), &want, "{:?} {:?}", good.iter().map(|g| &g.0).collect::<Vec<_>>(), scanner.costs());
         prop_assert_eq!(&hits(&scanner, &text, &[1]), &want);

@@ -41,6 +41,7 @@ pub fn fuzz_reassembly(data: &[u8]) {
     let mut table = FlowTable::<Follower>::new(limits);
     let mut open = 0_i64;
     let mut now = Timestamp(0);
+    let mut sent = 0;
     let (steps, _) = data.as_chunks::<8>();
     for (number, step) in (1..).zip(steps) {
         let [kind, flags, seq_hi, seq_lo, ack_hi, ack_lo, len, wait] = *step;
@@ -49,6 +50,9 @@ pub fn fuzz_reassembly(data: &[u8]) {
         let frame = segment(kind, flags, [seq_hi, seq_lo], [ack_hi, ack_lo], &bytes).frame();
         let keep = if kind & 0x40 == 0 { frame.len() } else { frame.len() - bytes.len() / 3 };
         if let Some(packet) = packet(&frame, keep, number, now) {
+            if flags & (TcpHeader::SYN | TcpHeader::RST) == 0 {
+                sent += u64::from(packet.wire_payload);
+            }
             table.packet(&packet, frame.get(..keep).unwrap_or_default(), &mut open);
         }
         if wait & 1 == 1 {
@@ -64,6 +68,10 @@ pub fn fuzz_reassembly(data: &[u8]) {
     let dropped = s.packets_bad_checksum + s.packets_out_of_window + s.packets_bad_reset + s.packets_odd_syn;
     let looked_at = s.packets_taken + s.packets_late + s.packets_bypassed;
     assert_eq!(s.segments, looked_at + dropped + s.packets_stray, "each packet counts once");
+    let dropped = s.bad_checksum_bytes + s.out_of_window_bytes + s.after_fin_bytes + s.late_bytes;
+    let known = s.delivered_bytes + s.retransmitted_bytes + s.keep_alives + dropped;
+    let cut = if s.cut_segments == 0 { 0 } else { s.gap_bytes };
+    assert!(s.flows_bypassed > 0 || sent <= known + cut, "{sent} bytes sent, {known} accounted for");
     let ended = s.flows_fin + s.flows_reset + s.flows_timeout + s.flows_evicted + s.flows_reused;
     assert_eq!(s.flows_opened, ended + s.flows_end_of_input, "each flow ends once");
 }

@@ -92,6 +92,11 @@ impl Store {
         self.held.first_key_value().map(|(at, held)| (*at, held.stamp))
     }
 
+    /// Bytes held, as on the wire.
+    pub(crate) fn held_len(&self) -> u64 {
+        self.held.values().map(|held| held.len).sum()
+    }
+
     /// Nothing held, nothing known: the store can go.
     pub(crate) fn is_idle(&self) -> bool {
         self.held.is_empty() && self.acked.is_none() && self.fin.is_none()

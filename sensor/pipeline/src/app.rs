@@ -24,6 +24,7 @@ pub(crate) struct Context {
 pub(crate) struct Work {
     pub(crate) generation: Arc<Generation>,
     pub(crate) scratch: Scratch,
+    pub(crate) look_alikes: bool,
     /// Bytes of bypassed flows by reason.
     pub(crate) bypassed: BTreeMap<&'static str, u64>,
     /// Flows by how they ended.
@@ -107,7 +108,14 @@ impl FlowApp {
         let facts = self.facts.get_or_insert_with(|| {
             let (client, server) = if flipped { (flow.server, flow.client) } else { (flow.client, flow.server) };
             let client_mac = flow.client_mac.filter(|_| !flipped);
-            Arc::new(FlowFacts { client, server, client_mac, vlan: flow.vlan, opened: flow.opened, midstream: flow.midstream })
+            Arc::new(FlowFacts {
+                client,
+                server,
+                client_mac,
+                vlan: flow.vlan,
+                opened: flow.opened,
+                midstream: flow.midstream,
+            })
         });
         let facts = Arc::clone(facts);
         cx.push(ts, place, &facts, flow.missed.iter().sum(), what);
@@ -170,16 +178,15 @@ struct Sink<'a> {
 
 impl PartSink for Sink<'_> {
     fn part(&mut self, id: ExchangeId, dir: Direction, part: Part<'_>) {
-        let at = match self.exchanges.iter().rposition(|(i, _)| *i == id) {
-            Some(at) => at,
-            None => {
-                if self.exchanges.len() >= MAX_EXCHANGES {
-                    self.cx.exchanges_let_go += 1;
-                    self.exchanges.remove(0);
-                }
-                self.exchanges.push((id, Exchange::new(Arc::clone(&self.cx.generation))));
-                self.exchanges.len() - 1
+        let at = if let Some(at) = self.exchanges.iter().rposition(|(i, _)| *i == id) {
+            at
+        } else {
+            if self.exchanges.len() >= MAX_EXCHANGES {
+                self.cx.exchanges_let_go += 1;
+                self.exchanges.remove(0);
             }
+            self.exchanges.push((id, Exchange::new(Arc::clone(&self.cx.generation), self.cx.look_alikes)));
+            self.exchanges.len() - 1
         };
         let Some((_, exchange)) = self.exchanges.get_mut(at) else { return };
         let (ts, scratch) = (self.ts, &mut self.cx.scratch);

@@ -1,7 +1,7 @@
 //! The ordered merge: batches in sequence, observations of all workers in order, into the serial stage.
 
-use crate::dispatch::Extras;
 use crate::RunInfo;
+use crate::dispatch::Extras;
 use correlate::record::{Input, NoticeCode, Run, SCHEMA};
 use correlate::{Correlator, Record};
 use detect::Observation;
@@ -23,6 +23,7 @@ pub(crate) struct Collector<'a> {
     progress: &'a (dyn Fn(u64, Option<u64>) + Sync),
     run: Option<Run>,
     names: Vec<String>,
+    notices: Vec<capture::Notice>,
     waiting: BTreeMap<u64, Partial>,
     next: u64,
     workers: usize,
@@ -52,7 +53,18 @@ impl<'a> Collector<'a> {
             inputs: inputs.iter().enumerate().map(one).collect(),
         };
         let names = inputs.iter().map(|i| i.name.clone()).collect();
-        Self { serial, emit, progress, run: Some(run), names, waiting: BTreeMap::new(), next: 0, workers, now: Timestamp::default() }
+        Self {
+            serial,
+            emit,
+            progress,
+            run: Some(run),
+            names,
+            notices: Vec::new(),
+            waiting: BTreeMap::new(),
+            next: 0,
+            workers,
+            now: Timestamp::default(),
+        }
     }
 
     /// What the reader's role has to add to batch `seq`.
@@ -84,7 +96,7 @@ impl<'a> Collector<'a> {
             self.begin(first);
             self.now = self.now.max(last);
         }
-        let Self { serial, emit, names, now, .. } = self;
+        let Self { serial, emit, .. } = self;
         partial.observations.sort_by_key(|o| o.order);
         let mut ticks = extras.ticks.into_iter().peekable();
         let mut answers = extras.names.into_iter().peekable();
@@ -93,7 +105,9 @@ impl<'a> Collector<'a> {
                 serial.names(&answer);
             }
             // A tick stands before its packet, and after what expired with it in the shards.
-            while let Some((_, tick)) = ticks.next_if(|(before, _)| (*before, 0) < (observation.order.packet, observation.order.phase)) {
+            while let Some((_, tick)) =
+                ticks.next_if(|(before, _)| (*before, 0) < (observation.order.packet, observation.order.phase))
+            {
                 serial.tick(tick, &mut |r| emit(r));
             }
             serial.observe(observation, &mut |r| emit(r));
@@ -104,11 +118,22 @@ impl<'a> Collector<'a> {
         for (_, tick) in ticks {
             serial.tick(tick, &mut |r| emit(r));
         }
-        for notice in extras.notices {
-            let name = names.get(usize::from(notice.file)).map_or("", String::as_str);
-            serial.notice(*now, code(notice.code), format!("{name}: {}", notice.message), None, &mut |r| emit(r));
-        }
+        self.notices.extend(extras.notices);
+        self.tell_notices();
         (self.progress)(extras.position.0, extras.position.1);
+    }
+
+    /// Writes what was odd about the files; not before the first line.
+    fn tell_notices(&mut self) {
+        if self.run.is_some() {
+            return;
+        }
+        for notice in std::mem::take(&mut self.notices) {
+            let name = self.names.get(usize::from(notice.file)).map_or("", String::as_str);
+            let emit = &mut self.emit;
+            let text = format!("{name}: {}", notice.message);
+            self.serial.notice(self.now, code(notice.code), text, None, &mut |r| emit(r));
+        }
     }
 
     /// Writes the first line, once.
@@ -123,6 +148,7 @@ impl<'a> Collector<'a> {
     /// Everything has come: what is still open is decided.
     pub(crate) fn finish(&mut self) -> Timestamp {
         self.begin(Timestamp::default());
+        self.tell_notices();
         let emit = &mut self.emit;
         self.serial.finish(self.now, &mut |r| emit(r));
         self.now

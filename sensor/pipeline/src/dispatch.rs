@@ -55,7 +55,8 @@ impl Dispatcher {
         jobs.clear();
         jobs.resize_with(self.workers, Vec::new);
         let batch = self.reader.next_batch()?;
-        let mut extras = Extras { notices: self.reader.notices().collect(), position: self.reader.position(), ..Extras::default() };
+        let mut extras =
+            Extras { notices: self.reader.notices().collect(), position: self.reader.position(), ..Extras::default() };
         if let Some(batch) = &batch {
             self.shard(batch, jobs, &mut extras);
         }
@@ -115,7 +116,14 @@ fn shard_of(key: &FlowKey) -> u8 {
     for end in [key.low, key.high] {
         let (high, low) = match end.ip() {
             IpAddr::V4(ip) => (0, u64::from(ip.to_bits())),
-            IpAddr::V6(ip) => ((ip.to_bits() >> 64) as u64, (ip.to_bits() & u128::from(u64::MAX)) as u64),
+            IpAddr::V6(ip) => {
+                let octets = ip.octets();
+                let (words, _) = octets.as_chunks::<8>();
+                (
+                    words.first().map_or(0, |w| u64::from_be_bytes(*w)),
+                    words.get(1).map_or(0, |w| u64::from_be_bytes(*w)),
+                )
+            }
         };
         for word in [high, low, u64::from(end.port())] {
             hash = (hash ^ word).wrapping_mul(0xD6E8_FEB8_6659_FD93).rotate_left(29);

@@ -25,7 +25,7 @@ pub fn explain(bytes: &[u8], generation: &Arc<Generation>) -> Vec<Record> {
         packets: [1; 2],
         bytes: [0; 2],
     };
-    let mut cx = context(&crate::Limits::default(), generation);
+    let mut cx = context(&crate::Settings { look_alikes: true, ..crate::Settings::default() }, generation);
     cx.work.order = Order { packet: 1, phase: 1, shard: 0, part: 0 };
     let mut app = FlowApp::open(&flow, &mut cx);
     let (request, response) = bytes.split_at(response_start(bytes));

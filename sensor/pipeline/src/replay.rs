@@ -7,7 +7,7 @@ use crate::worker::{Job, SHARDS, Worker};
 use crate::{Error, RunInfo, Settings};
 use capture::{Batch, Reader};
 use correlate::{Correlator, Options, Record};
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, bounded};
 use detect::Generation;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -46,9 +46,12 @@ pub fn replay(
     let serial = Correlator::new(options);
     let collector = Collector::new(serial, workers, (info, &inputs, &rules), emit, progress);
     let dispatcher = Dispatcher::new(reader, workers);
-    let make = |index| Worker::new(index, workers, &settings.limits, generation);
-    let (mut collector, totals, read) =
-        if workers == 1 { alone(dispatcher, collector, make(0))? } else { together(dispatcher, collector, workers, make)? };
+    let make = |index| Worker::new(index, workers, settings, generation);
+    let (mut collector, totals, read) = if workers == 1 {
+        alone(dispatcher, collector, make(0))?
+    } else {
+        together(dispatcher, collector, workers, make)?
+    };
     let ts = collector.finish();
     let stats = totals.record(&read, &collector.serial, generation, ts, &info.sensor);
     collector.last(Record::Stats(Box::new(stats)));
@@ -58,7 +61,7 @@ pub fn replay(
 type Done<'a> = (Collector<'a>, Totals, Read);
 
 /// One thread, no queue.
-fn alone<'a>(mut dispatcher: Dispatcher, mut collector: Collector<'a>, mut worker: Worker) -> Result<Done<'a>, Error> {
+fn alone(mut dispatcher: Dispatcher, mut collector: Collector<'_>, mut worker: Worker) -> Result<Done<'_>, Error> {
     let (mut jobs, mut observations) = (Vec::new(), Vec::new());
     for seq in 0.. {
         let (batch, extras) = dispatcher.next(&mut jobs)?;
@@ -113,12 +116,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn together<'a>(
+fn together(
     dispatcher: Dispatcher,
-    collector: Collector<'a>,
+    collector: Collector<'_>,
     workers: usize,
     make: impl Fn(usize) -> Worker,
-) -> Result<Done<'a>, Error> {
+) -> Result<Done<'_>, Error> {
     let (queues, ends): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded(QUEUE)).unzip();
     let shared = Shared {
         role: Mutex::new(Role { dispatcher, seq: 0, over: false, error: None }),
@@ -200,10 +203,7 @@ impl Shared<'_> {
             Ok(_) | Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Poisoned(_)) => return None,
         }
-        match queue.recv_timeout(GLANCE) {
-            Ok(task) => Some(task),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        queue.recv_timeout(GLANCE).ok()
     }
 
     fn read(&self, role: &mut Role) {

@@ -1,8 +1,8 @@
 //! Adds up what dispatcher, workers and the serial stage counted.
 
 use crate::app::Context;
-use correlate::record::{SCHEMA, Stats};
 use correlate::Correlator;
+use correlate::record::{SCHEMA, Stats};
 use net::Timestamp;
 use std::collections::BTreeMap;
 
@@ -45,7 +45,14 @@ impl Totals {
     }
 
     /// The final record.
-    pub(crate) fn record(&self, read: &Read, serial: &Correlator, generation: &detect::Generation, ts: Timestamp, sensor: &str) -> Stats {
+    pub(crate) fn record(
+        &self,
+        read: &Read,
+        serial: &Correlator,
+        generation: &detect::Generation,
+        ts: Timestamp,
+        sensor: &str,
+    ) -> Stats {
         let net = &self.net;
         let mut dropped = named(&read.dropped);
         let tcp = [
@@ -56,7 +63,8 @@ impl Totals {
             ("filtered_out", read.capture.filtered_out),
         ];
         add(&mut dropped, tcp);
-        let analysed = read.packets.saturating_sub(net.packets_bad_checksum + net.packets_out_of_window + net.packets_bad_reset);
+        let analysed =
+            read.packets.saturating_sub(net.packets_bad_checksum + net.packets_out_of_window + net.packets_bad_reset);
         let mut uninspected = named(&self.bypassed);
         add(&mut uninspected, self.proto.uninspected.by_reason());
         add(&mut uninspected, read.dropped_bytes.iter().map(|(k, v)| (*k, *v)));
@@ -65,6 +73,7 @@ impl Totals {
         let spoken = [
             ("http1_requests", self.proto.http1_requests),
             ("http1_responses", self.proto.http1_responses),
+            ("http1_resynchronised", self.proto.resynchronisations),
             ("sse_events", self.detect.sse_events),
             ("websocket_messages", self.proto.websocket_messages),
             ("bodies_let_go_after_sniff", self.detect.bodies_let_go),
@@ -87,8 +96,6 @@ impl Totals {
         add(&mut limits, [("internal_faults", self.faults)]);
         let mut reassembly = BTreeMap::new();
         add(&mut reassembly, net.each().filter(|(name, _)| !name.starts_with("packets_") && *name != "segments"));
-        let mut flows = named(&self.ends);
-        add(&mut flows, [("resynchronised", self.proto.resynchronisations)]);
         Stats {
             schema: SCHEMA,
             ts,
@@ -98,7 +105,7 @@ impl Totals {
             bytes: read.capture.bytes,
             packets_analysed: analysed,
             packets_dropped: dropped,
-            flows,
+            flows: named(&self.ends),
             messages,
             uninspected_bytes: uninspected,
             reassembly,

@@ -1,5 +1,6 @@
 //! Workers: each owns the flows of its virtual shards, and shares none of it.
 
+use crate::Settings;
 use crate::app::{Context, FlowApp, Work};
 use crate::totals::Totals;
 use capture::Batch;
@@ -27,7 +28,8 @@ struct Shard {
 }
 
 /// A fresh context for the flows of one shard.
-pub(crate) fn context(limits: &crate::Limits, generation: &Arc<Generation>) -> Context {
+pub(crate) fn context(settings: &Settings, generation: &Arc<Generation>) -> Context {
+    let limits = &settings.limits;
     let scratch = Scratch::new(limits.inspection.clone());
     // One account of decoder memory a shard: what another shard does must not show here.
     let decoders = scratch.pool.budget().clone();
@@ -37,6 +39,7 @@ pub(crate) fn context(limits: &crate::Limits, generation: &Arc<Generation>) -> C
         work: Work {
             generation: Arc::clone(generation),
             scratch,
+            look_alikes: settings.look_alikes,
             bypassed: BTreeMap::new(),
             ends: BTreeMap::new(),
             exchanges_let_go: 0,
@@ -55,12 +58,12 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Worker `index` of `workers`.
-    pub(crate) fn new(index: usize, workers: usize, limits: &crate::Limits, generation: &Arc<Generation>) -> Self {
+    pub(crate) fn new(index: usize, workers: usize, settings: &Settings, generation: &Arc<Generation>) -> Self {
         let mine = (0..SHARDS).filter(|s| usize::from(*s) % workers == index);
         let shards = mine.map(|number| Shard {
             number,
-            flows: FlowTable::new(limits.flows),
-            context: context(limits, generation),
+            flows: FlowTable::new(settings.limits.flows),
+            context: context(settings, generation),
         });
         Self { shards: shards.collect(), workers }
     }
@@ -74,7 +77,8 @@ impl Worker {
                     let data = batch.frame(entry).data;
                     let at = usize::from(*shard) / self.workers;
                     let Some(shard) = self.shards.get_mut(at) else { continue };
-                    shard.context.work.order = Order { packet: packet.place.number, phase: 1, shard: shard.number, part: 0 };
+                    shard.context.work.order =
+                        Order { packet: packet.place.number, phase: 1, shard: shard.number, part: 0 };
                     shard.flows.packet(packet, data, &mut shard.context);
                 }
                 Job::Tick { now, before } => {

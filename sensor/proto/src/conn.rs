@@ -83,7 +83,7 @@ pub struct Uninspected {
     pub unknown: u64,
     /// HTTP/1 whose place was lost: the start was missed, a gap, broken framing, cut heads.
     pub out_of_sync: u64,
-    /// WebSocket frames whose place was lost.
+    /// WebSocket frames whose place was lost, with the whole piece in which an impossible frame showed it.
     pub websocket: u64,
     /// PROXY protocol headers and blank lines before a message.
     pub preamble: u64,

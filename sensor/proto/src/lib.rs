@@ -1,14 +1,14 @@
 //! Ordered bytes → messages. Pure: no I/O, no threads, no clock; knows nothing of MCP.
 
 pub mod coding;
-pub mod sse;
-pub mod websocket;
+mod conn;
 pub mod dns;
 pub mod head;
-mod conn;
 mod http1;
 mod part;
 mod sniff;
+pub mod sse;
+pub mod websocket;
 
 pub use conn::{Conn, Limits, Stats, Uninspected};
 pub use head::{Field, Headers, RequestHead, ResponseHead};

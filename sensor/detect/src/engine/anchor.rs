@@ -274,7 +274,8 @@ mod tests {
 
     #[test]
     fn a_named_anchor_must_stand_in_every_match() {
-        let Kind::Expression(hir) = Pattern::streamed(r#""method":\s{0,5}"(?:tools/call|tools/list)""#, false).unwrap().kind
+        let Kind::Expression(hir) =
+            Pattern::streamed(r#""method":\s{0,5}"(?:tools/call|tools/list)""#, false).unwrap().kind
         else {
             panic!("an expression")
         };

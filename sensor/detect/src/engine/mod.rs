@@ -8,10 +8,11 @@
 //! copies nothing and takes time proportional to the input, whatever the input.
 
 mod anchor;
-mod dense;
 mod literals;
 mod pattern;
 mod scanner;
+mod short;
+mod table;
 
 pub use pattern::{Fault, MAX_BOUND, MAX_PATTERN_BYTES, Pattern, PatternError};
 pub use scanner::{BuildError, Cost, MAX_PATTERNS, MAX_TABLES, PatternCost, Scanner, StreamState};
@@ -59,4 +60,40 @@ pub struct ScanStats {
     pub stepped: u64,
     /// Anchors found, in pieces of text (not bytes).
     pub anchors: u64,
+}
+
+/// Reads the first lines as patterns and the rest as text: every cut gives the same hits, and another engine agrees
+/// on which patterns hit at all.
+#[doc(hidden)]
+pub fn fuzz_engine(data: &[u8]) {
+    let mut lines = data.splitn(5, |&byte| byte == b'\n');
+    let expressions: Vec<&str> = lines.by_ref().take(4).filter_map(|line| str::from_utf8(line).ok()).collect();
+    let text = lines.next().unwrap_or_default();
+    let good: Vec<(&str, Pattern)> =
+        expressions.into_iter().filter_map(|e| Some((e, Pattern::streamed(e, false).ok()?))).collect();
+    let patterns: Vec<Pattern> = good.iter().map(|(_, pattern)| pattern.clone()).collect();
+    let Ok(scanner) = Scanner::streamed(&patterns) else { return };
+    let scan = |size: usize| {
+        let (mut state, mut scratch) = (scanner.start(), Scratch::default());
+        let mut hits = std::collections::BTreeMap::new();
+        for piece in text.chunks(size.max(1)) {
+            scanner.scan(&mut state, &mut scratch, piece, &mut |pattern, end| {
+                assert!(hits.insert(pattern, end).is_none(), "reported twice");
+            });
+        }
+        hits
+    };
+    let whole = scan(text.len());
+    for size in [1, 7, 64] {
+        assert_eq!(scan(size), whole, "cut every {size}");
+    }
+    for (id, (expression, _)) in (0_u32..).zip(&good) {
+        let regex = regex_automata::meta::Regex::builder()
+            .syntax(regex_automata::util::syntax::Config::new().unicode(false).utf8(false))
+            .configure(regex_automata::meta::Config::new().utf8_empty(false))
+            .build(expression);
+        if let Ok(regex) = regex {
+            assert_eq!(whole.contains_key(&id), regex.is_match(text), "{expression}");
+        }
+    }
 }

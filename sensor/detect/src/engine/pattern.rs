@@ -46,7 +46,7 @@ pub enum Fault {
     #[error("{0} bytes of pattern, over the limit of {MAX_PATTERN_BYTES}")]
     TooLong(usize),
     /// Its table would be too large: too many things can be half matched at once.
-    #[error("the pattern needs a table over the limit of {} kB", super::dense::MAX_TABLE_BYTES / 1024)]
+    #[error("the pattern needs a table over the limit of {} kB", super::table::MAX_TABLE_BYTES / 1024)]
     TooLarge,
     /// The rule's own anchor does not help.
     #[error("not every match contains the anchor {0:?}")]

@@ -19,9 +19,10 @@ use aho_corasick::{AhoCorasick, Input, packed};
 use regex_syntax::hir::Hir;
 
 use super::anchor::{self, Anchors};
-use super::dense::{self, Table};
 use super::literals::LiteralTable;
 use super::pattern::{Fault, Kind, Pattern};
+use super::short::ShortTable;
+use super::table::{self, Refused, Table};
 use super::{Engine, Scratch};
 
 /// Most patterns of one scanner.
@@ -87,8 +88,8 @@ pub enum BuildError {
     #[error("{0} different patterns, over the limit of {MAX_PATTERNS}")]
     TooMany(usize),
     /// The patterns need too many tables.
-    #[error("the patterns need {0} tables, over the limit of {MAX_TABLES}")]
-    TooManyTables(usize),
+    #[error("the patterns need more than {MAX_TABLES} tables")]
+    TooManyTables,
     /// The literals do not fit one automaton.
     #[error("the literals are too many or too long")]
     Literals,
@@ -114,7 +115,8 @@ struct Group {
 enum GroupKind {
     Anchored(Box<Anchored>),
     Walked(Table),
-    Literals(LiteralTable),
+    Short(Box<ShortTable>),
+    Literals(Box<LiteralTable>),
 }
 
 #[derive(Debug)]
@@ -217,18 +219,31 @@ impl Scanner {
         }
 
         let mut groups = Vec::new();
+        let mut refused = |why| match why {
+            Refused::Patterns(large) => {
+                bad.extend(large.into_iter().map(|id| (id, Fault::TooLarge)));
+                Ok(())
+            }
+            Refused::TooManyTables => Err(BuildError::TooManyTables),
+        };
         let is_wide = |hir: &Hir| hir.properties().maximum_len().is_none_or(|max| max > WIDE);
         for wide in [false, true] {
             let skipped: Vec<(u32, &Hir)> =
                 anchored.iter().filter(|(_, hir, _)| is_wide(hir) == wide).map(|&(id, hir, _)| (id, hir)).collect();
-            match dense::tables(&skipped) {
+            match table::tables(&skipped, Table::build) {
                 Ok(tables) => groups.extend(tables.into_iter().map(|table| Group::anchored(table, &anchored))),
-                Err(large) => bad.extend(large.into_iter().map(|id| (id, Fault::TooLarge))),
+                Err(why) => refused(why)?,
             }
         }
-        match dense::tables(&walked) {
-            Ok(tables) => groups.extend(tables.into_iter().map(|t| Group::new(t.ids().to_vec(), GroupKind::Walked(t)))),
-            Err(large) => bad.extend(large.into_iter().map(|id| (id, Fault::TooLarge))),
+        let built = if streamed {
+            table::tables(&walked, Table::build).map(|all| all.into_iter().map(GroupKind::Walked).collect::<Vec<_>>())
+        } else {
+            let boxed = |table| GroupKind::Short(Box::new(table));
+            table::tables(&walked, ShortTable::build).map(|all| all.into_iter().map(boxed).collect())
+        };
+        match built {
+            Ok(kinds) => groups.extend(kinds.into_iter().map(Group::new)),
+            Err(why) => refused(why)?,
         }
         if !bad.is_empty() {
             bad.sort_by_key(|&(id, _)| id);
@@ -237,11 +252,11 @@ impl Scanner {
         for (sets, nocase) in lists.iter().zip([false, true]) {
             if !sets.is_empty() {
                 let table = LiteralTable::build(sets, nocase).ok_or(BuildError::Literals)?;
-                groups.push(Group::new(table.ids().to_vec(), GroupKind::Literals(table)));
+                groups.push(Group::new(GroupKind::Literals(Box::new(table))));
             }
         }
         if groups.len() > MAX_TABLES {
-            return Err(BuildError::TooManyTables(groups.len()));
+            return Err(BuildError::TooManyTables);
         }
         Ok(Self { groups, costs, tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed) })
     }
@@ -253,7 +268,7 @@ impl Scanner {
 
     /// Memory of the tables, in bytes.
     pub fn bytes(&self) -> usize {
-        self.groups.iter().map(|group| group.table_bytes()).sum()
+        self.groups.iter().map(Group::table_bytes).sum()
     }
 
     /// Number of patterns.
@@ -278,9 +293,15 @@ fn anchors_of(pattern: &Pattern, hir: &Hir) -> Result<Option<Anchors>, Fault> {
 }
 
 impl Group {
-    fn new(ids: Vec<u32>, kind: GroupKind) -> Self {
+    fn new(kind: GroupKind) -> Self {
+        let ids = match &kind {
+            GroupKind::Anchored(anchored) => anchored.table.ids(),
+            GroupKind::Walked(table) => table.ids(),
+            GroupKind::Short(table) => table.ids(),
+            GroupKind::Literals(table) => table.ids(),
+        };
         let mut members = [0; WORDS];
-        for id in ids {
+        for &id in ids {
             first_time(&mut members, id);
         }
         Self { members, kind }
@@ -288,8 +309,7 @@ impl Group {
 
     /// Falls back to walking where no searcher can be had.
     fn anchored(table: Table, anchored: &[(u32, &Hir, Anchors)]) -> Self {
-        let ids = table.ids().to_vec();
-        let mine = || anchored.iter().filter(|(id, _, _)| ids.contains(id));
+        let mine = || anchored.iter().filter(|(id, _, _)| table.ids().contains(id));
         let mut literals: Vec<&[u8]> = mine().flat_map(|(_, _, a)| a.literals.iter().map(Vec::as_slice)).collect();
         literals.sort_unstable();
         literals.dedup();
@@ -302,9 +322,9 @@ impl Group {
         match Finder::new(&literals) {
             Some(finder) => {
                 let anchored = Anchored { table, finder, lead, shortest, reach };
-                Self::new(ids, GroupKind::Anchored(Box::new(anchored)))
+                Self::new(GroupKind::Anchored(Box::new(anchored)))
             }
-            None => Self::new(ids, GroupKind::Walked(table)),
+            None => Self::new(GroupKind::Walked(table)),
         }
     }
 
@@ -312,14 +332,14 @@ impl Group {
         match &self.kind {
             GroupKind::Anchored(anchored) => anchored.table.bytes(),
             GroupKind::Walked(table) => table.bytes(),
+            GroupKind::Short(table) => table.bytes(),
             GroupKind::Literals(table) => table.bytes(),
         }
     }
 
     fn start(&self) -> u32 {
         match &self.kind {
-            GroupKind::Anchored(anchored) => anchored.table.idle().as_u32(),
-            GroupKind::Walked(table) => table.idle().as_u32(),
+            GroupKind::Anchored(_) | GroupKind::Walked(_) | GroupKind::Short(_) => Table::IDLE,
             GroupKind::Literals(table) => table.start(),
         }
     }
@@ -330,9 +350,12 @@ impl Group {
             GroupKind::Anchored(anchored) => anchored.scan(carried, scratch, piece, hit),
             GroupKind::Walked(table) => {
                 count(&mut scratch.stats.stepped, piece.len());
-                let (state, _) = table.walk(table.resume(carried), piece, (0, piece.len()), usize::MAX, hit);
-                table.settle(state, piece.len(), hit);
-                state.as_u32()
+                table.walk(carried, piece, (0, piece.len()), usize::MAX, hit).0
+            }
+            GroupKind::Short(table) => {
+                count(&mut scratch.stats.stepped, piece.len());
+                table.run(piece, hit);
+                carried
             }
             GroupKind::Literals(table) => {
                 count(&mut scratch.stats.stepped, piece.len());
@@ -351,18 +374,18 @@ impl Anchored {
         let table = &self.table;
         let stats = &mut scratch.stats;
         let end = piece.len();
-        let mut state = table.resume(carried);
+        let mut state = carried;
         // The table has walked up to `at`. Anchors that begin before `search` are dealt with.
         let (mut at, mut search) = (0, 0);
         // What was half matched when the piece began cannot last longer than `reach`.
-        let (mut until, mut floor) = (if state == table.idle() { 0 } else { self.reach }, 0);
+        let (mut until, mut floor) = (if state == Table::IDLE { 0 } else { self.reach }, 0);
         loop {
             if at < until.min(end) {
                 let from = at;
                 (state, at) = table.walk(state, piece, (at, until.min(end)), floor, hit);
                 count(&mut stats.stepped, at - from);
             }
-            if state == table.idle() {
+            if state == Table::IDLE {
                 search = search.max(at);
             }
             if at >= end {
@@ -372,19 +395,16 @@ impl Anchored {
             // The furthest a match can begin before this anchor; or before one that is cut by the end of the piece.
             let from = found.map_or(end, |(begin, _)| begin + self.shortest).saturating_sub(self.lead);
             if from > at {
-                table.settle(state, at, hit);
-                (state, at) = (table.idle(), from);
+                (state, at) = (Table::IDLE, from);
             }
-            match found {
-                Some((begin, after)) => {
-                    count(&mut stats.anchors, 1);
-                    (search, until, floor) = (begin + 1, begin.saturating_add(self.reach), after);
-                }
-                None => (until, floor) = (end, usize::MAX),
+            if let Some((begin, after)) = found {
+                count(&mut stats.anchors, 1);
+                (search, until, floor) = (begin + 1, begin.saturating_add(self.reach), after);
+            } else {
+                (until, floor) = (end, usize::MAX);
             }
         }
-        table.settle(state, end, hit);
-        state.as_u32()
+        state
     }
 }
 

@@ -7,7 +7,7 @@ use regex_automata::util::start;
 use regex_automata::{Anchored, MatchKind};
 use regex_syntax::hir::Hir;
 
-use super::table::{self, MAX_TABLE_BYTES, TooLarge};
+use super::table::{MAX_TABLE_BYTES, TooLarge};
 
 /// Working memory while a DFA is built, in bytes; bounds the time it takes too.
 const MAX_BUILD_BYTES: usize = 2 << 20;
@@ -24,12 +24,10 @@ pub(super) struct ShortTable {
 }
 
 impl ShortTable {
-    fn build(patterns: &[(u32, &Hir)]) -> Result<Self, TooLarge> {
+    pub(super) fn build(patterns: &[(u32, &Hir)]) -> Result<Self, TooLarge> {
         let hirs: Vec<&Hir> = patterns.iter().map(|&(_, hir)| hir).collect();
-        let config = thompson::Config::new()
-            .utf8(false)
-            .nfa_size_limit(Some(MAX_NFA_BYTES))
-            .which_captures(WhichCaptures::None);
+        let config =
+            thompson::Config::new().utf8(false).nfa_size_limit(Some(MAX_NFA_BYTES)).which_captures(WhichCaptures::None);
         let nfa = thompson::Compiler::new().configure(config).build_many_from_hir(&hirs).map_err(|_| TooLarge)?;
         let config = dense::Config::new()
             .match_kind(MatchKind::All)
@@ -76,13 +74,4 @@ impl ShortTable {
             }
         }
     }
-}
-
-/// Builds as few tables as the limit allows.
-///
-/// # Errors
-///
-/// The patterns that are too large each by itself.
-pub(super) fn tables(patterns: &[(u32, &Hir)]) -> Result<Vec<ShortTable>, Vec<u32>> {
-    table::split(patterns, ShortTable::build)
 }

@@ -6,17 +6,20 @@
 //! where the general construction takes a hundred; and with no look-around, a match is known at its last byte.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use regex_automata::nfa::thompson::{self, NFA, State, WhichCaptures};
 use regex_automata::util::primitives::StateID;
 use regex_syntax::hir::Hir;
 
+use super::scanner::MAX_TABLES;
+
 /// Largest table, in bytes: two of them fit a second-level cache.
 pub(super) const MAX_TABLE_BYTES: usize = 1 << 20;
 /// Largest NFA a table is built from, in bytes.
 const MAX_NFA_BYTES: usize = 1 << 20;
-/// Most NFA states named by all states of a table together: bounds memory and time while it is built.
-const MAX_SET_SIZES: usize = 1 << 20;
+/// Most NFA states put into sets while a table is built, those put in twice included: bounds memory and time.
+const MAX_WORK: usize = 1 << 24;
 /// In an entry: matches end with this byte. The rest of an entry is where the next state's row begins.
 const MATCH: u32 = 1 << 31;
 
@@ -44,10 +47,8 @@ impl Table {
     /// Patterns are bounded and without look-around.
     pub(super) fn build(patterns: &[(u32, &Hir)]) -> Result<Self, TooLarge> {
         let hirs: Vec<&Hir> = patterns.iter().map(|&(_, hir)| hir).collect();
-        let config = thompson::Config::new()
-            .utf8(false)
-            .nfa_size_limit(Some(MAX_NFA_BYTES))
-            .which_captures(WhichCaptures::None);
+        let config =
+            thompson::Config::new().utf8(false).nfa_size_limit(Some(MAX_NFA_BYTES)).which_captures(WhichCaptures::None);
         let nfa = thompson::Compiler::new().configure(config).build_many_from_hir(&hirs).map_err(|_| TooLarge)?;
         let ids: Vec<u32> = patterns.iter().map(|&(id, _)| id).collect();
         Builder::new(&nfa, ids).build()
@@ -102,41 +103,46 @@ fn row(state: u32) -> usize {
     usize::try_from(state).unwrap_or(0)
 }
 
-/// Builds as few tables as the limit allows.
-///
-/// # Errors
-///
-/// The patterns that are too large each by itself.
-pub(super) fn tables(patterns: &[(u32, &Hir)]) -> Result<Vec<Table>, Vec<u32>> {
-    split(patterns, Table::build)
+/// Why patterns did not become tables.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// These are too large each by itself.
+    Patterns(Vec<u32>),
+    /// More than [`MAX_TABLES`] would be needed.
+    TooManyTables,
 }
 
+/// Makes one table of numbered patterns.
+type Build<'h, T> = fn(&[(u32, &'h Hir)]) -> Result<T, TooLarge>;
+
 /// Puts all patterns into one table, or halves of them into tables of their own, and so on.
-pub(super) fn split<'h, T>(
-    patterns: &[(u32, &'h Hir)],
-    build: fn(&[(u32, &'h Hir)]) -> Result<T, TooLarge>,
-) -> Result<Vec<T>, Vec<u32>> {
+pub(super) fn tables<'h, T>(patterns: &[(u32, &'h Hir)], build: Build<'h, T>) -> Result<Vec<T>, Refused> {
     if patterns.is_empty() {
         return Ok(Vec::new());
     }
-    match (patterns, build(patterns)) {
-        (_, Ok(table)) => Ok(vec![table]),
-        (&[(id, _)], Err(TooLarge)) => Err(vec![id]),
-        (_, Err(TooLarge)) => {
-            let (left, right) = patterns.split_at(patterns.len() / 2);
-            match (split(left, build), split(right, build)) {
-                (Ok(mut left), Ok(right)) => {
-                    left.extend(right);
-                    Ok(left)
-                }
-                (Err(mut left), Err(right)) => {
-                    left.extend(right);
-                    Err(left)
-                }
-                (Err(bad), Ok(_)) | (Ok(_), Err(bad)) => Err(bad),
-            }
+    if let Ok(table) = build(patterns) {
+        return Ok(vec![table]);
+    }
+    let alone = |&pattern: &(u32, &'h Hir)| build(&[pattern]).err().map(|TooLarge| pattern.0);
+    let bad: Vec<u32> = patterns.iter().filter_map(alone).collect();
+    if !bad.is_empty() {
+        return Err(Refused::Patterns(bad));
+    }
+    let mut done = Vec::new();
+    let (left, right) = patterns.split_at(patterns.len() / 2);
+    let mut todo = vec![right, left];
+    while let Some(part) = todo.pop() {
+        if done.len() + todo.len() >= MAX_TABLES {
+            return Err(Refused::TooManyTables);
+        }
+        if let Ok(table) = build(part) {
+            done.push(table);
+        } else {
+            let (left, right) = part.split_at(part.len() / 2);
+            todo.extend([right, left]);
         }
     }
+    Ok(done)
 }
 
 /// The subset construction.
@@ -151,9 +157,12 @@ struct Builder<'n> {
     rows: HashMap<Box<[StateID]>, u32>,
     /// The sets by row number.
     sets: Vec<Box<[StateID]>>,
-    set_sizes: usize,
+    work: usize,
     /// NFA state to the states that read a byte or match, reached from it without reading.
-    closures: HashMap<StateID, Box<[StateID]>>,
+    closures: HashMap<StateID, Rc<[StateID]>>,
+    /// By NFA state: in which closure it was last seen.
+    marks: Vec<u32>,
+    mark: u32,
 }
 
 impl<'n> Builder<'n> {
@@ -173,7 +182,9 @@ impl<'n> Builder<'n> {
             ends: Vec::new(),
             rows: HashMap::new(),
             sets: Vec::new(),
-            set_sizes: 0,
+            work: 0,
+            marks: vec![0; nfa.states().len()],
+            mark: 0,
             closures: HashMap::new(),
         }
     }
@@ -184,7 +195,7 @@ impl<'n> Builder<'n> {
         self.row(Box::default())?;
         let mut next: Vec<Vec<StateID>> = vec![Vec::new(); self.width];
         let mut touched = Vec::new();
-        self.step(&start, &mut next, &mut touched);
+        self.step(&start, &mut next, &mut touched)?;
         let starts: Vec<Vec<StateID>> = next.iter_mut().map(|set| normal(std::mem::take(set))).collect();
         let mut first_row = Vec::with_capacity(self.width);
         for set in &starts {
@@ -195,7 +206,7 @@ impl<'n> Builder<'n> {
         let mut done = 1;
         while let Some(set) = self.sets.get(done).cloned() {
             touched.clear();
-            self.step(&set, &mut next, &mut touched);
+            self.step(&set, &mut next, &mut touched)?;
             let mut entries = first_row.clone();
             for &column in &touched {
                 let mut reached = next.get_mut(column).map(std::mem::take).unwrap_or_default();
@@ -223,8 +234,7 @@ impl<'n> Builder<'n> {
             return Ok(entry);
         }
         let begin = self.sets.len() * self.width;
-        self.set_sizes += set.len();
-        if (begin + self.width) * size_of::<u32>() > MAX_TABLE_BYTES || self.set_sizes > MAX_SET_SIZES {
+        if (begin + self.width) * size_of::<u32>() > MAX_TABLE_BYTES {
             return Err(TooLarge);
         }
         let ends: Box<[u32]> = set
@@ -250,64 +260,76 @@ impl<'n> Builder<'n> {
     }
 
     /// Adds to `next`, by column, what the states of `set` lead to, and notes the columns.
-    fn step(&mut self, set: &[StateID], next: &mut [Vec<StateID>], touched: &mut Vec<usize>) {
+    fn step(&mut self, set: &[StateID], next: &mut [Vec<StateID>], touched: &mut Vec<usize>) -> Result<(), TooLarge> {
         for &id in set {
             match self.nfa.state(id) {
-                State::ByteRange { trans } => self.lead(trans.start, trans.end, trans.next, next, touched),
+                State::ByteRange { trans } => self.lead(trans.start, trans.end, trans.next, next, touched)?,
                 State::Sparse(sparse) => {
                     for trans in &*sparse.transitions {
-                        self.lead(trans.start, trans.end, trans.next, next, touched);
+                        self.lead(trans.start, trans.end, trans.next, next, touched)?;
                     }
                 }
                 State::Dense(dense) => {
                     for (byte, &to) in (0..=u8::MAX).zip(&*dense.transitions) {
                         if to != StateID::ZERO {
-                            self.lead(byte, byte, to, next, touched);
+                            self.lead(byte, byte, to, next, touched)?;
                         }
                     }
                 }
                 _ => {}
             }
         }
+        Ok(())
     }
 
-    fn lead(&mut self, from: u8, to: u8, state: StateID, next: &mut [Vec<StateID>], touched: &mut Vec<usize>) {
+    fn lead(
+        &mut self,
+        from: u8,
+        to: u8,
+        state: StateID,
+        next: &mut [Vec<StateID>],
+        touched: &mut Vec<usize>,
+    ) -> Result<(), TooLarge> {
         let column = |byte: u8| self.columns.get(usize::from(byte)).map_or(0, |&column| usize::from(column));
         // Columns are ranges of bytes, in order.
         let columns = column(from)..=column(to);
         let reached = self.closure(state);
         for column in columns {
+            self.work += reached.len() + 1;
+            if self.work > MAX_WORK {
+                return Err(TooLarge);
+            }
             if let Some(set) = next.get_mut(column) {
-                set.extend_from_slice(reached);
+                set.extend_from_slice(&reached);
                 touched.push(column);
             }
         }
+        Ok(())
     }
 
-    fn closure(&mut self, from: StateID) -> &[StateID] {
-        let nfa = self.nfa;
-        self.closures.entry(from).or_insert_with(|| {
-            let (mut found, mut seen, mut todo) = (Vec::new(), Vec::new(), vec![from]);
-            while let Some(id) = todo.pop() {
-                if seen.contains(&id) {
-                    continue;
-                }
-                match nfa.state(id) {
-                    State::Union { alternates } => {
-                        seen.push(id);
-                        todo.extend_from_slice(alternates);
-                    }
-                    State::BinaryUnion { alt1, alt2 } => {
-                        seen.push(id);
-                        todo.extend([*alt1, *alt2]);
-                    }
-                    State::Capture { next, .. } => todo.push(*next),
-                    State::Fail | State::Look { .. } => {}
-                    _ => found.push(id),
-                }
+    fn closure(&mut self, from: StateID) -> Rc<[StateID]> {
+        if let Some(known) = self.closures.get(&from) {
+            return Rc::clone(known);
+        }
+        self.mark += 1;
+        let (mut found, mut todo) = (Vec::new(), vec![from]);
+        while let Some(id) = todo.pop() {
+            match self.marks.get_mut(id.as_usize()) {
+                Some(mark) if *mark != self.mark => *mark = self.mark,
+                _ => continue,
             }
-            normal(found).into_boxed_slice()
-        })
+            self.work += 1;
+            match self.nfa.state(id) {
+                State::Union { alternates } => todo.extend_from_slice(alternates),
+                State::BinaryUnion { alt1, alt2 } => todo.extend([*alt1, *alt2]),
+                State::Capture { next, .. } => todo.push(*next),
+                State::Fail | State::Look { .. } => {}
+                _ => found.push(id),
+            }
+        }
+        let found: Rc<[StateID]> = normal(found).into();
+        self.closures.insert(from, Rc::clone(&found));
+        found
     }
 }
 

@@ -20,7 +20,10 @@ pub enum HostPatternError {
     #[error("a host pattern that names no label would match every host")]
     NamesNothing,
     /// Too many patterns with a star in the last label.
-    #[error("over {} host patterns with a star in the last label; each costs time for every host", super::MAX_OPEN_PATTERNS)]
+    #[error(
+        "over {} host patterns with a star in the last label; each costs time for every host",
+        super::MAX_OPEN_PATTERNS
+    )]
     TooManyOpen,
     /// The table is full.
     #[error("the host table is full")]
@@ -52,9 +55,9 @@ pub(super) fn split_suffix(pattern: &str) -> (&str, &str) {
     let Some(star) = pattern.rfind('*') else { return ("", pattern) };
     let after = pattern.get(star..).unwrap_or_default();
     match after.find('.') {
-        Some(dot) => pattern.split_at_checked(star + dot).map_or(("", pattern), |(rest, suffix)| {
-            (rest, suffix.strip_prefix('.').unwrap_or(suffix))
-        }),
+        Some(dot) => pattern
+            .split_at_checked(star + dot)
+            .map_or(("", pattern), |(rest, suffix)| (rest, suffix.strip_prefix('.').unwrap_or(suffix))),
         None => (pattern, ""),
     }
 }

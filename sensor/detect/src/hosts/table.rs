@@ -154,7 +154,8 @@ impl HostTable {
                 pattern.split('*').map(|piece| piece.trim_matches('.')).max_by_key(|piece| piece.len())
             })
             .collect();
-        let mut distinct: Vec<&str> = pieces.iter().copied().filter(|p| !pieces.iter().any(|q| q != p && p.contains(q))).collect();
+        let mut distinct: Vec<&str> =
+            pieces.iter().copied().filter(|p| !pieces.iter().any(|q| q != p && p.contains(q))).collect();
         distinct.sort_unstable();
         distinct.dedup();
         self.guard = if distinct.is_empty() { None } else { AhoCorasick::new(distinct).ok() };
@@ -166,9 +167,8 @@ impl HostTable {
             return Ok(Span::default());
         }
         if let Some(last) = self.entries.last()
-            && let Some(same) = [last.path, last.vendor, last.transport, last.source]
-                .into_iter()
-                .find(|&span| self.str(span) == text)
+            && let Some(same) =
+                [last.path, last.vendor, last.transport, last.source].into_iter().find(|&span| self.str(span) == text)
         {
             return Ok(same);
         }
@@ -192,16 +192,15 @@ impl HostTable {
         for label in name.rsplit('.') {
             let len = u32::try_from(label.len()).map_err(|_| HostPatternError::Full)?;
             let start = end.checked_sub(len).ok_or(HostPatternError::Full)?;
-            parent = match self.child(parent, label) {
-                Some(child) => child,
-                None => {
-                    let id = u32::try_from(self.nodes.len()).map_err(|_| HostPatternError::Full)?;
-                    self.nodes.push(Node { parent, label: Span { start, len }, exact: NONE, under: NONE });
-                    let hash = self.hash(parent, label);
-                    let Self { nodes, text, hasher, children, .. } = self;
-                    children.insert_unique(hash, id, |&id| hash_of(nodes, text, hasher, id));
-                    id
-                }
+            parent = if let Some(child) = self.child(parent, label) {
+                child
+            } else {
+                let id = u32::try_from(self.nodes.len()).map_err(|_| HostPatternError::Full)?;
+                self.nodes.push(Node { parent, label: Span { start, len }, exact: NONE, under: NONE });
+                let hash = self.hash(parent, label);
+                let Self { nodes, text, hasher, children, .. } = self;
+                children.insert_unique(hash, id, |&id| hash_of(nodes, text, hasher, id));
+                id
             };
             // And the dot.
             end = start.saturating_sub(1);
@@ -256,9 +255,8 @@ impl HostTable {
             return best.tell(self, path, hit);
         }
         // A name that is known to be something else is not guessed to be a server.
-        let known_otherwise = best.any(|id| {
-            self.entry(id).is_some_and(|e| e.starred.len == 0 && e.path.len == 0 && !e.category.is_server())
-        });
+        let known_otherwise = best
+            .any(|id| self.entry(id).is_some_and(|e| e.starred.len == 0 && e.path.len == 0 && !e.category.is_server()));
         for &id in self.open.iter().filter(|_| !known_otherwise) {
             if let Some(entry) = self.entry(id)
                 && pattern::open_matches(self.str(entry.label), host)

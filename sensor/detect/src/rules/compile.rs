@@ -7,7 +7,7 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
-use super::error::{RuleError, place};
+use super::error::{RuleError, Source};
 use super::field::{self, Field, Shape};
 use super::file::{self, RawExample, RawFile, RawSignature, RawWeight};
 use super::list;
@@ -49,10 +49,11 @@ impl std::fmt::Debug for RuleText<'_> {
 ///
 /// Every fault of every file, sorted by place within each file.
 pub fn compile(files: &[RuleText<'_>]) -> Result<RuleSet, Vec<RuleError>> {
-    let mut compiler = Compiler { files, ..Compiler::default() };
-    for (index, source) in files.iter().enumerate() {
+    let sources: Vec<Source<'_>> = files.iter().map(|file| Source::new(file.file, file.text)).collect();
+    let mut compiler = Compiler { files, sources: &sources, ..Compiler::default() };
+    for (index, source) in sources.iter().enumerate() {
         let mut errors = Vec::new();
-        let raw = file::read(source.file, source.text, &mut errors);
+        let raw = file::read(source, &mut errors);
         compiler.errors.append(&mut errors);
         compiler.file(index, raw);
     }
@@ -84,6 +85,7 @@ struct ShortRules {
 #[derive(Default)]
 struct Compiler<'a> {
     files: &'a [RuleText<'a>],
+    sources: &'a [Source<'a>],
     errors: Vec<RuleError>,
     packs: Vec<Pack>,
     signatures: Vec<Signature>,
@@ -101,30 +103,35 @@ struct Compiler<'a> {
 
 impl Collected {
     fn add(&mut self, pattern: Pattern, stream: usize, signature: u32) {
-        match self.patterns.iter().position(|known| known.same_as(&pattern)) {
-            Some(same) => self.owners.get_mut(same).into_iter().for_each(|owners| owners.push((stream, signature))),
-            None => {
-                self.patterns.push(pattern);
-                self.owners.push(vec![(stream, signature)]);
-            }
+        if let Some(same) = self.patterns.iter().position(|known| known.same_as(&pattern)) {
+            self.owners.get_mut(same).into_iter().for_each(|owners| owners.push((stream, signature)));
+        } else {
+            self.patterns.push(pattern);
+            self.owners.push(vec![(stream, signature)]);
         }
     }
 }
 
-impl Compiler<'_> {
-    fn source(&self, file: usize) -> (&str, &str) {
-        self.files.get(file).map_or(("", ""), |source| (source.file, source.text))
+impl<'a> Compiler<'a> {
+    fn source(&self, file: usize) -> Option<&'a Source<'a>> {
+        self.sources.get(file)
+    }
+
+    fn file_name(&self, file: usize) -> String {
+        self.source(file).map(|source| source.file.to_owned()).unwrap_or_default()
+    }
+
+    fn line(&self, file: usize, offset: usize) -> u32 {
+        self.source(file).map_or(1, |source| source.line(offset))
     }
 
     fn fault(&mut self, file: usize, span: &Range<usize>, message: impl Into<String>, help: &str) {
-        let (name, text) = self.source(file);
-        let error = RuleError::at(name, text, span, message, help);
-        self.errors.push(error);
+        self.errors.extend(self.source(file).map(|source| source.fault(span, message, help)));
     }
 
     fn file(&mut self, file: usize, raw: RawFile) {
-        let (name, text) = self.source(file);
-        let (name, mut parts) = (name.to_owned(), vec![Sha256::digest(text.as_bytes()).into()]);
+        let text = self.source(file).map(|source| source.text).unwrap_or_default();
+        let mut parts = vec![Sha256::digest(text.as_bytes()).into()];
         let pack = raw.pack.map(|pack| {
             self.check_id(file, &pack.id);
             if self.packs.iter().any(|known| known.id == *pack.id.get_ref()) {
@@ -134,7 +141,7 @@ impl Compiler<'_> {
                 self.fault(file, &pack.version.span(), "an empty version", "such as \"1.0.0\"");
             }
             let (id, version) = (pack.id.into_inner(), pack.version.into_inner());
-            Pack { id, version, name: pack.name, description: pack.description, file: name }
+            Pack { id, version, name: pack.name, description: pack.description, file: self.file_name(file) }
         });
         let id = pack.as_ref().map(|pack| pack.id.clone()).unwrap_or_default();
         for (signature, span) in raw.signatures {
@@ -172,11 +179,11 @@ impl Compiler<'_> {
         parts: &mut Vec<[u8; 32]>,
     ) {
         let Ok(index) = u32::try_from(self.signatures.len()) else { return };
-        let line = place(self.source(file).1, span.start).0;
+        let line = self.line(file, span.start);
         self.check_id(file, &raw.id);
         match self.ids.get(raw.id.get_ref()) {
             Some(&(first, at)) => {
-                let message = format!("this id is taken by {}:{at}", self.source(first).0);
+                let message = format!("this id is taken by {}:{at}", self.file_name(first));
                 self.fault(file, &raw.id.span(), message, "ids are unique over all files");
             }
             None => {
@@ -228,7 +235,7 @@ impl Compiler<'_> {
             references: raw.references,
             enabled: raw.enabled,
             examples,
-            file: self.source(file).0.to_owned(),
+            file: self.file_name(file),
             line,
         });
     }
@@ -236,10 +243,14 @@ impl Compiler<'_> {
     fn examples(&mut self, file: usize, raw: Vec<Spanned<RawExample>>) -> Vec<Example> {
         let mut examples = Vec::new();
         for example in raw {
-            let line = place(self.source(file).1, example.span().start).0;
+            let line = self.line(file, example.span().start);
             match example.get_ref() {
-                RawExample { hit: Some(text), miss: None } => examples.push(Example { text: text.clone(), hit: true, line }),
-                RawExample { hit: None, miss: Some(text) } => examples.push(Example { text: text.clone(), hit: false, line }),
+                RawExample { hit: Some(text), miss: None } => {
+                    examples.push(Example { text: text.clone(), hit: true, line });
+                }
+                RawExample { hit: None, miss: Some(text) } => {
+                    examples.push(Example { text: text.clone(), hit: false, line });
+                }
                 _ => {
                     let help = "write hit = '…' or miss = '…', and another [[signature.example]] for the next";
                     self.fault(file, &example.span(), "an example has exactly one of hit and miss", help);
@@ -265,7 +276,9 @@ impl Compiler<'_> {
         match found.as_slice() {
             [] => self.fault(file, span, "a signature without a pattern", help),
             [_] => {}
-            [_, (_, _, second), ..] => self.fault(file, &second.clone(), "a signature with more than one kind of pattern", help),
+            [_, (_, _, second), ..] => {
+                self.fault(file, &second.clone(), "a signature with more than one kind of pattern", help);
+            }
         }
         let (kind, items, span) = found.into_iter().next()?;
         if items.is_empty() {
@@ -283,7 +296,6 @@ impl Compiler<'_> {
     fn check_options(&mut self, file: usize, raw: &RawSignature, kind: Kind, on: &Field) {
         let streamed = on.shape() == Shape::Stream;
         let field = match kind {
-            Kind::Regex | Kind::Literal => None,
             Kind::Host if !on.is_name() => Some("host patterns are for host, tls.sni and dns.query; for url use glob"),
             Kind::Glob if streamed => Some("a glob is for a whole short field; for bodies use literal or regex"),
             Kind::Glob if on.is_name() => Some("names are matched by label: use host = [...]"),
@@ -313,7 +325,7 @@ impl Compiler<'_> {
     /// Where a part of a pattern stands in the file: exact for strings written without escapes.
     fn inside(&self, target: &Target<'_>, item: &Item, part: &Range<usize>) -> Range<usize> {
         let (text, span) = item;
-        let written = self.source(target.file).1.get(span.clone()).unwrap_or_default();
+        let written = self.source(target.file).and_then(|source| source.text.get(span.clone())).unwrap_or_default();
         match written.find(text.as_str()) {
             Some(at) if !text.is_empty() => {
                 let start = span.start + at;
@@ -327,16 +339,16 @@ impl Compiler<'_> {
     fn regex(&mut self, target: &Target<'_>, items: &[Item], anchor: Option<&Spanned<String>>) {
         let Some(item) = items.first() else { return };
         let streamed = target.on.shape() == Shape::Stream;
-        let parsed = if streamed {
-            Pattern::streamed(&item.0, target.nocase)
-        } else {
-            Pattern::short(&item.0, target.nocase)
-        };
+        let parsed =
+            if streamed { Pattern::streamed(&item.0, target.nocase) } else { Pattern::short(&item.0, target.nocase) };
         match parsed {
-            Ok(pattern) => self.pattern(target, match anchor {
-                Some(anchor) => pattern.with_anchor(anchor.get_ref()),
-                None => pattern,
-            }),
+            Ok(pattern) => self.pattern(
+                target,
+                match anchor {
+                    Some(anchor) => pattern.with_anchor(anchor.get_ref()),
+                    None => pattern,
+                },
+            ),
             Err(PatternError { fault, span }) => {
                 let span = self.inside(target, item, &span);
                 self.fault(target.file, &span, fault.to_string(), fault.help());
@@ -390,11 +402,11 @@ impl Compiler<'_> {
                 self.fault(target.file, span, "a question mark in a path pattern", help);
             } else if *target.on == Field::Url {
                 let (host, path) = list::split_url(text);
-                if !text.contains('/') {
+                if text.contains('/') {
+                    self.entry(target, host, span, path, category);
+                } else {
                     let help = "write host/path, or use host = [...] on the field host";
                     self.fault(target.file, span, "a url pattern without a path", help);
-                } else {
-                    self.entry(target, host, span, path, category);
                 }
             } else if *target.on == Field::RequestUri && !text.starts_with(['/', '*']) {
                 self.fault(target.file, span, "a path pattern that no path can match", "begin it with / or *");
@@ -469,7 +481,8 @@ impl Compiler<'_> {
             }
             if !rules.expressions.patterns.is_empty() {
                 set.scanner = self.scanner(&rules.expressions, Scanner::short);
-                set.owners = rules.expressions.owners.iter().map(|owners| owners.iter().map(|o| o.1).collect()).collect();
+                set.owners =
+                    rules.expressions.owners.iter().map(|owners| owners.iter().map(|o| o.1).collect()).collect();
             }
             short.push((field, set));
         }
@@ -513,7 +526,12 @@ impl Compiler<'_> {
             Ok(scanner) => return Some(scanner),
             Err(BuildError::Patterns(faults)) => {
                 for (pattern, fault) in faults {
-                    let help = if matches!(fault, Fault::TooLarge) && collected.patterns.get(usize::try_from(pattern).unwrap_or(usize::MAX)).is_some_and(|p| p.max_len().is_none()) {
+                    let help = if matches!(fault, Fault::TooLarge)
+                        && collected
+                            .patterns
+                            .get(usize::try_from(pattern).unwrap_or(usize::MAX))
+                            .is_some_and(|p| p.max_len().is_none())
+                    {
                         "use fewer `.*` and bounded repeats"
                     } else {
                         fault.help()
@@ -525,7 +543,7 @@ impl Compiler<'_> {
                 let help = "literal = [...] holds many literals in one signature";
                 tell(self, MAX_PATTERNS.min(last), error.to_string(), help);
             }
-            Err(error @ BuildError::TooManyTables(_)) => {
+            Err(error @ BuildError::TooManyTables) => {
                 let help = format!("use smaller bounds, so that all patterns fit {MAX_TABLES} tables");
                 tell(self, last, error.to_string(), &help);
             }

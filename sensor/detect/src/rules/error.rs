@@ -39,28 +39,47 @@ impl fmt::Display for RuleError {
     }
 }
 
-impl RuleError {
-    /// A fault at `span` (bytes) of `source`.
-    pub(super) fn at(file: &str, source: &str, span: &Range<usize>, message: impl Into<String>, help: &str) -> Self {
-        let (line, column) = place(source, span.start);
-        let text = source.get(span.clone()).unwrap_or_default();
+/// A text and where its lines begin.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+    /// Offsets of the first bytes of all lines; the first is 0.
+    lines: Vec<usize>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
+        let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
+        Self { file, text, lines }
+    }
+
+    /// A fault at `span` (bytes).
+    pub(super) fn fault(&self, span: &Range<usize>, message: impl Into<String>, help: &str) -> RuleError {
+        let (line, column) = self.place(span.start);
+        let text = self.text.get(span.clone()).unwrap_or_default();
         let text = text.lines().next().unwrap_or_default();
         let shown: String = text.chars().take(MAX_SHOWN).collect();
         let text = if shown.len() < text.len() { shown + "…" } else { shown };
         // A message from a library may have several lines.
         let message = message.into().split_whitespace().collect::<Vec<_>>().join(" ");
-        Self { file: file.to_owned(), line, column, text, message, help: help.to_owned() }
+        RuleError { file: self.file.to_owned(), line, column, text, message, help: help.to_owned() }
     }
-}
 
-/// Line and column of a byte offset, both from 1.
-pub(super) fn place(source: &str, offset: usize) -> (u32, u32) {
-    let mut end = offset.min(source.len());
-    while !source.is_char_boundary(end) {
-        end -= 1;
+    /// The line of a byte offset, from 1.
+    pub(super) fn line(&self, offset: usize) -> u32 {
+        u32::try_from(self.lines.partition_point(|&begin| begin <= offset)).unwrap_or(u32::MAX)
     }
-    let before = source.get(..end).unwrap_or_default();
-    let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+
+    /// Line and column of a byte offset, both from 1.
+    fn place(&self, offset: usize) -> (u32, u32) {
+        let offset = offset.min(self.text.len());
+        let line = self.line(offset);
+        let begin = self.lines.partition_point(|&begin| begin <= offset).checked_sub(1);
+        let begin = begin.and_then(|at| self.lines.get(at)).copied().unwrap_or(0);
+        let before = self.text.as_bytes().get(begin..offset).unwrap_or_default();
+        // Bytes that continue a character do not count.
+        let column = before.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() + 1;
+        (line, u32::try_from(column).unwrap_or(u32::MAX))
+    }
 }

@@ -134,7 +134,8 @@ fn body(rules: &RuleSet, index: u32, on: &Field, pieces: &[&[u8]], scratch: &mut
 
 /// The signatures that lack a `hit` or a `miss`, by index.
 pub fn unproven(rules: &RuleSet) -> Vec<u32> {
-    let lacks = |signature: &Signature| [true, false].iter().any(|&hit| signature.examples.iter().all(|e| e.hit != hit));
+    let lacks =
+        |signature: &Signature| [true, false].iter().any(|&hit| signature.examples.iter().all(|e| e.hit != hit));
     (0_u32..).zip(rules.signatures()).filter(|(_, signature)| lacks(signature)).map(|(index, _)| index).collect()
 }
 

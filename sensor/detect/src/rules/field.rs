@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// Longest header name in a rule, in bytes.
 const MAX_HEADER_NAME: usize = 64;
 
-/// A field of a message or contact, by the contract's names.
+/// A field of a message or contact.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Field {

@@ -5,12 +5,14 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use super::error::RuleError;
+use super::error::{RuleError, Source};
 use crate::hosts::Category;
 
 /// Largest rule file, in bytes.
 pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
-/// Parts of the contract that a later version will read.
+/// Most faults of syntax told of one file: what is no TOML at all has one in every line.
+const MAX_FAULTS: usize = 20;
+/// Parts of a rule file that a later version will read.
 const LATER: [&str; 3] = ["policy", "threshold", "suppress"];
 
 /// `[pack]`.
@@ -88,28 +90,29 @@ pub(super) struct RawFile {
 }
 
 /// Reads a file and reports everything that is not as it should be.
-pub(super) fn read(file: &str, text: &str, errors: &mut Vec<RuleError>) -> RawFile {
+pub(super) fn read(source: &Source<'_>, errors: &mut Vec<RuleError>) -> RawFile {
+    let text = source.text;
     let mut raw = RawFile::default();
     if text.len() > MAX_FILE_BYTES {
         let message = format!("{} bytes, over the limit of {MAX_FILE_BYTES} for a rule file", text.len());
-        errors.push(RuleError::at(file, text, &(0..0), message, "split it, or put long lists into a list file"));
+        errors.push(source.fault(&(0..0), message, "split it, or put long lists into a list file"));
         return raw;
     }
     let (table, faults) = DeTable::parse_recoverable(text);
     if !faults.is_empty() {
         // What follows a fault of syntax would be guesswork.
-        errors.extend(faults.iter().map(|fault| of_toml(file, text, fault, &(0..0))));
+        errors.extend(faults.iter().take(MAX_FAULTS).map(|fault| of_toml(source, fault, &(0..0))));
         return raw;
     }
     let mut seen_pack = false;
     for (key, value) in table.into_inner() {
-        let fault = |message: &str, help: &str| RuleError::at(file, text, &key.span(), message, help);
+        let fault = |message: &str, help: &str| source.fault(&key.span(), message, help);
         match key.get_ref().as_ref() {
             "pack" => {
                 seen_pack = true;
                 match read_as::<RawPack>(value) {
                     Ok((pack, _)) => raw.pack = Some(pack),
-                    Err((error, span)) => errors.push(of_toml(file, text, &error, &span)),
+                    Err((error, span)) => errors.push(of_toml(source, &error, &span)),
                 }
             }
             "signature" => match value.into_inner() {
@@ -117,7 +120,7 @@ pub(super) fn read(file: &str, text: &str, errors: &mut Vec<RuleError>) -> RawFi
                     for item in items {
                         match read_as::<RawSignature>(item) {
                             Ok(signature) => raw.signatures.push(signature),
-                            Err((error, span)) => errors.push(of_toml(file, text, &error, &span)),
+                            Err((error, span)) => errors.push(of_toml(source, &error, &span)),
                         }
                     }
                 }
@@ -132,7 +135,7 @@ pub(super) fn read(file: &str, text: &str, errors: &mut Vec<RuleError>) -> RawFi
     }
     if !seen_pack {
         let help = "begin the file with [pack], id = \"…\" and version = \"…\"";
-        errors.push(RuleError::at(file, text, &(0..0), "no [pack]", help));
+        errors.push(source.fault(&(0..0), "no [pack]", help));
     }
     raw
 }
@@ -144,7 +147,7 @@ fn read_as<T: for<'de> Deserialize<'de>>(
     T::deserialize(ValueDeserializer::from(value)).map(|read| (read, span.clone())).map_err(|error| (error, span))
 }
 
-fn of_toml(file: &str, text: &str, error: &toml::de::Error, inside: &Range<usize>) -> RuleError {
+fn of_toml(source: &Source<'_>, error: &toml::de::Error, inside: &Range<usize>) -> RuleError {
     let span = error.span().unwrap_or_else(|| inside.clone());
     let mut message = error.message().to_owned();
     let mut help = "";
@@ -153,5 +156,5 @@ fn of_toml(file: &str, text: &str, error: &toml::de::Error, inside: &Range<usize
     } else if message.contains("unknown field `policy`") {
         help = "policies stand beside signatures, not in them";
     }
-    RuleError::at(file, text, &span, message, help)
+    source.fault(&span, message, help)
 }

@@ -8,7 +8,7 @@ use crate::hosts::{glob_bytes, path_matches};
 /// The globs of one field.
 #[derive(Debug, Default)]
 pub(super) struct Globs {
-    globs: Vec<Glob>,
+    all: Vec<Glob>,
     /// Finds the longest plain piece of each glob that has one, in any case.
     finder: Option<AhoCorasick>,
     /// Piece to globs.
@@ -28,15 +28,16 @@ struct Glob {
 
 impl Globs {
     pub(super) fn add(&mut self, signature: u32, pattern: &str, nocase: bool) {
-        self.globs.push(Glob { signature, pattern: pattern.as_bytes().into(), nocase });
+        self.all.push(Glob { signature, pattern: pattern.as_bytes().into(), nocase });
     }
 
     /// For when all globs are there. False where they are too many.
     pub(super) fn finish(&mut self, is_path: bool) -> bool {
         self.is_path = is_path;
         let mut pieces: Vec<Vec<u8>> = Vec::new();
-        for (index, glob) in self.globs.iter().enumerate() {
-            let pattern = if is_path { glob.pattern.strip_suffix(b"/").unwrap_or(&glob.pattern) } else { &glob.pattern };
+        for (index, glob) in self.all.iter().enumerate() {
+            let pattern =
+                if is_path { glob.pattern.strip_suffix(b"/").unwrap_or(&glob.pattern) } else { &glob.pattern };
             let piece = pattern.split(|&b| b == b'*').max_by_key(|piece| piece.len()).unwrap_or_default();
             let piece = piece.to_ascii_lowercase();
             if piece.is_empty() {
@@ -62,13 +63,13 @@ impl Globs {
 
     /// Reports each signature one of whose globs is the whole of `value`, once.
     pub(super) fn scan(&self, value: &[u8], scratch: &mut Scratch, hit: &mut dyn FnMut(u32)) {
-        if self.globs.is_empty() {
+        if self.all.is_empty() {
             return;
         }
         let Scratch { tried, told, .. } = scratch;
         told.clear();
         let mut attempt = |index: &usize| {
-            if let Some(glob) = self.globs.get(*index)
+            if let Some(glob) = self.all.get(*index)
                 && !told.contains(&glob.signature)
                 && self.matches(glob, value)
             {
@@ -89,10 +90,6 @@ impl Globs {
     }
 
     fn matches(&self, glob: &Glob, value: &[u8]) -> bool {
-        if self.is_path {
-            path_matches(&glob.pattern, value)
-        } else {
-            glob_bytes(&glob.pattern, value, glob.nocase)
-        }
+        if self.is_path { path_matches(&glob.pattern, value) } else { glob_bytes(&glob.pattern, value, glob.nocase) }
     }
 }

@@ -17,7 +17,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::error::RuleError;
+use super::error::{RuleError, Source};
 use crate::hosts::{Category, HostTable, Listed, NewEntry};
 
 /// Largest list, in bytes.
@@ -33,11 +33,12 @@ enum Kind {
 
 /// Adds all entries of a list to `table`, as those of `signature`.
 pub(super) fn read(name: &str, text: &str, signature: u32, table: &mut HostTable, errors: &mut Vec<RuleError>) {
+    let source = Source::new(name, text);
     let mut told = 0;
     let mut tell = |span: Range<usize>, message: String, help: &str| {
         told += 1;
         if told <= MAX_FAULTS {
-            errors.push(RuleError::at(name, text, &span, message, help));
+            errors.push(source.fault(&span, message, help));
         }
         told <= MAX_FAULTS
     };

@@ -222,7 +222,7 @@ impl RuleSet {
 
     /// Looks up a host (normalised by [`normal_host`](crate::hosts::normal_host)) among the signatures on `host` and
     /// `url`, with the normalised path where one was seen. Each signature is reported at most once. What a match is
-    /// worth depends on its `dedicated`, `path_matches`, `listed` and `category`; see `contract.md`, section 3.
+    /// worth depends on its `dedicated`, `path_matches`, `listed` and `category`.
     pub fn scan_host(&self, host: &str, path: Option<&str>, hit: &mut dyn FnMut(HostMatch<'_>)) {
         self.hosts.find(host, path, hit);
     }
@@ -259,7 +259,10 @@ impl RuleSet {
     /// How the engine treats each signature on a stream: signature and cost.
     pub(super) fn costs(&self) -> impl Iterator<Item = (u32, &PatternCost)> {
         self.bodies.owners.iter().flat_map(|of_stream| {
-            of_stream.iter().zip(self.bodies.scanner.costs()).flat_map(|(owners, cost)| owners.iter().map(move |&s| (s, cost)))
+            of_stream
+                .iter()
+                .zip(self.bodies.scanner.costs())
+                .flat_map(|(owners, cost)| owners.iter().map(move |&s| (s, cost)))
         })
     }
 }

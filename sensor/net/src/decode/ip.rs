@@ -40,8 +40,7 @@ impl Layers<'_> {
         if be16(frag_hi, frag_lo) & 0x3fff != 0 {
             return Err(Undecoded::Fragment);
         }
-        let mut span = self.span(at, total);
-        span.at = at + header;
+        let span = Span { at: at + header, ..self.span(at, total)? };
         let (src, dst) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
         self.upper(protocol, src.into(), dst.into(), span)
     }
@@ -54,17 +53,20 @@ impl Layers<'_> {
         let &[_, _, _, _, len_hi, len_lo, protocol, _] = self.array(at)?;
         let (src, dst) = (self.array(at + 8)?, self.array(at + 24)?);
         let (src, dst) = (Ipv6Addr::from(*src), Ipv6Addr::from(*dst));
-        let mut span = self.span(at + 40, usize::from(be16(len_hi, len_lo)));
-        span.at = at + 40;
+        let span = self.span(at + 40, usize::from(be16(len_hi, len_lo)))?;
         self.upper(protocol, src.into(), dst.into(), span)
     }
 
     /// The `len` bytes at `at`; a length of 0 means all that the frame has.
-    fn span(&self, at: usize, len: usize) -> Span {
+    fn span(&self, at: usize, len: usize) -> Result<Span, Undecoded> {
         let captured = self.frame.data.len();
         let on_wire = usize::try_from(self.frame.wire_len).unwrap_or(usize::MAX).max(captured);
         let wire_end = if len == 0 { on_wire } else { at + len };
-        Span { at, end: wire_end.min(captured), wire_end }
+        // Captured whole and still short of what it claims: a decoy, since every receiver drops it.
+        if wire_end > captured && on_wire == captured {
+            return Err(Undecoded::BadHeader);
+        }
+        Ok(Span { at, end: wire_end.min(captured), wire_end })
     }
 
     /// Walks extension headers and comes to TCP, UDP, a tunnel, or something else.

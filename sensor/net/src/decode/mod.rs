@@ -17,6 +17,7 @@ pub const MAX_EXTENSION_HEADERS: usize = 32;
 ///
 /// A frame the snaplen cut is decoded as far as it goes: `payload` is what was captured, `wire_payload` what was sent.
 /// Padding behind the IP packet is left out. An IP length of 0 (segmentation offload) means "to the end of the frame".
+/// An IP length beyond a frame that was captured whole is a [`Undecoded::BadHeader`].
 ///
 /// # Errors
 ///

@@ -146,11 +146,39 @@ fn what_the_snaplen_cut_is_told_apart_from_what_was_sent() {
     }
     let mut options = whole.clone();
     options[32] = 0x60;
-    let packet = decode(&frame(LinkType::Raw, &options[..42])).unwrap();
+    let packet = decode(&Frame { wire_len: 45, ..frame(LinkType::Raw, &options[..42]) }).unwrap();
     assert_eq!((packet.payload.clone(), packet.wire_payload), (42..42, 1), "cut inside the TCP options");
     assert_eq!(tcp_checksum_ok(&packet, &options[..42]), None);
     for keep in 0..40 {
-        assert_eq!(decode(&frame(LinkType::Raw, &whole[..keep])), Err(Undecoded::Truncated), "{keep}");
+        let cut = Frame { wire_len: 45, ..frame(LinkType::Raw, &whole[..keep]) };
+        assert_eq!(decode(&cut), Err(Undecoded::Truncated), "{keep}");
+    }
+}
+
+#[test]
+fn a_length_beyond_a_frame_that_was_captured_whole_is_a_decoy() {
+    // Where the length field is, and what it says when it is right.
+    for (v6, field, right) in [(false, 2, 45_u16), (true, 4, 25)] {
+        let whole = segment(v6, b"hello").ip();
+        let len = u32::try_from(whole.len()).unwrap();
+        for (name, claims, missing, want) in [
+            ("all of it", right, 0, Ok((5, 5))),
+            ("less, the rest is padding", right - 2, 0, Ok((3, 3))),
+            ("nothing, as offloading leaves it", 0, 0, Ok((5, 5))),
+            ("nothing, and cut", 0, 7, Ok((5, 12))),
+            ("a byte more than there is", right + 1, 0, Err("bad_header")),
+            ("the most there can be", u16::MAX, 0, Err("bad_header")),
+            ("more than was captured", right + 7, 7, Ok((5, 12))),
+            ("more than was captured, whatever was on the wire", right + 8, 7, Ok((5, 13))),
+        ] {
+            let mut data = whole.clone();
+            data[field..field + 2].copy_from_slice(&claims.to_be_bytes());
+            for wire_len in if missing == 0 { vec![len, 0, len - 1] } else { vec![len + missing] } {
+                let got = decode(&Frame { wire_len, ..frame(LinkType::Raw, &data) });
+                let got = got.map(|p| (p.payload.end - p.payload.start, p.wire_payload)).map_err(Undecoded::reason);
+                assert_eq!(got, want, "{name}, v6 {v6}, wire {wire_len}");
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::slab::{Progress, Slot};
 use super::turn::{Turn, Warm};
-use super::{Anomaly, App, Data, Interest, Piece};
+use super::{Anomaly, App, Data, Flow, Interest, Piece};
 use crate::stream::{Acked, Chunk, Stamp, Store};
 use crate::{Direction, Timestamp};
 
@@ -28,12 +28,16 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         }
     }
 
+    /// Takes a direction's store away, with what it holds.
+    pub(super) fn take_store(&mut self, dir: Direction) -> Option<Box<Store>> {
+        let store = dir.of_mut(&mut self.slot.warm.as_mut()?.stores).take()?;
+        *self.held = self.held.saturating_sub(store.charged());
+        Some(store)
+    }
+
     pub(super) fn drop_stores(&mut self) {
-        if let Some(warm) = &mut self.slot.warm {
-            for store in warm.stores.iter_mut().filter_map(Option::take) {
-                *self.held = self.held.saturating_sub(store.charged());
-            }
-        }
+        self.take_store(Direction::ToServer);
+        self.take_store(Direction::ToClient);
     }
 
     /// Brings a chunk into a direction that waits for something: delivers what is in order, holds the rest.
@@ -57,7 +61,9 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             let first = store.first().map_or(chunk.end(), |(at, _)| at);
             if chunk.start == store.pos {
                 self.deliver(dir, chunk.until(first));
-                self.release(dir);
+                if let Some(end) = self.release(dir) {
+                    return self.behind_fin(dir, chunk.stamp, chunk.from(end).len);
+                }
                 continue;
             }
             let room = direction_limit.saturating_sub(store.charged());
@@ -73,22 +79,24 @@ impl<A: App<C>, C> Turn<'_, A, C> {
                 &mut self.stats.holes_over_total_limit
             } += 1;
             chunk = chunk.from(left);
-            self.lose_until(dir, chunk.start.min(first), chunk.stamp);
+            if let Some(end) = self.lose_until(dir, chunk.start.min(first), chunk.stamp) {
+                return self.behind_fin(dir, chunk.stamp, chunk.from(end).len);
+            }
         }
         self.release(dir);
     }
 
-    /// Delivers what was held and is in order now, and the FIN behind it.
-    fn release(&mut self, dir: Direction) {
-        while let Some(store) = self.store_mut(dir) {
-            let before = store.charged();
+    /// Delivers what was held and is in order now, and the FIN behind it; the position of that FIN.
+    fn release(&mut self, dir: Direction) -> Option<u64> {
+        loop {
+            let store = self.store_mut(dir)?;
+            let (before, start) = (store.charged(), store.pos);
             let Some(held) = store.pop_due() else {
-                if let Some(stamp) = store.take_due_fin() {
-                    self.end(dir, stamp);
-                }
-                return;
+                let stamp = store.take_due_fin()?;
+                self.end(dir, stamp);
+                return Some(start);
             };
-            let (freed, start) = (before - store.charged(), store.pos);
+            let freed = before - store.charged();
             *self.held = self.held.saturating_sub(freed);
             self.deliver(dir, Chunk { start, bytes: &held.bytes, len: held.len, stamp: held.stamp });
         }
@@ -119,13 +127,12 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         }
     }
 
-    /// Gives up everything before `position` and delivers what is held behind it.
-    fn lose_until(&mut self, dir: Direction, position: u64, stamp: Stamp) {
-        if let Some(store) = self.store_mut(dir) {
-            let n = position.saturating_sub(store.pos);
-            self.lose(dir, n, stamp);
-            self.release(dir);
-        }
+    /// Gives up everything before `position` and delivers what is held behind it; the position of the FIN if that
+    /// is reached.
+    fn lose_until(&mut self, dir: Direction, position: u64, stamp: Stamp) -> Option<u64> {
+        let n = position.saturating_sub(self.store_mut(dir)?.pos);
+        self.lose(dir, n, stamp);
+        self.release(dir)
     }
 
     fn advance(&mut self, dir: Direction, n: u64) {
@@ -136,20 +143,34 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         }
     }
 
-    /// The sender's FIN is next in order.
+    /// The sender's FIN is next in order. Until the layer above is told anything it is only remembered: a flow that
+    /// never says a byte is none of its business, and [`Self::emit`] tells the FIN before the first byte there is.
     pub(super) fn end(&mut self, dir: Direction, stamp: Stamp) {
         dir.of_mut(&mut self.slot.sides).progress = Progress::Ended;
         let next = dir.of_mut(&mut self.slot.next);
         *next = next.wrapping_add(1);
-        if let Some(warm) = &mut self.slot.warm
-            && let Some(store) = dir.of_mut(&mut warm.stores).take()
-        {
-            // Nothing comes behind a FIN that the receiver would take.
-            *self.held = self.held.saturating_sub(store.charged());
-        }
-        if self.slot.warm.as_ref().is_some_and(|w| w.app.is_some()) {
+        let store = self.take_store(dir);
+        if self.has_told() {
             self.emit(dir, stamp, Data::Fin);
         }
+        if let Some(store) = store
+            && let Some((_, stamp)) = store.first()
+        {
+            self.behind_fin(dir, stamp, store.held_len());
+        }
+    }
+
+    /// So many bytes lie behind a FIN and are dropped, as the receiver drops them.
+    pub(super) fn behind_fin(&mut self, dir: Direction, stamp: Stamp, n: u64) {
+        if n > 0 {
+            self.stats.after_fin_bytes += n;
+            self.tell(dir, stamp, Anomaly::DataAfterFin);
+        }
+    }
+
+    /// Whether the layer above knows of the flow.
+    pub(super) fn has_told(&self) -> bool {
+        self.slot.warm.as_ref().is_some_and(|w| w.app.is_some())
     }
 
     /// Tells an anomaly, once for each flow.
@@ -170,10 +191,18 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             return;
         }
         self.warm();
-        let Slot { flow, warm: Some(warm), .. } = &mut *self.slot else { return };
-        let app = warm.app.get_or_insert_with(|| A::open(flow, self.cx));
+        let Slot { flow, warm: Some(warm), sides, .. } = &mut *self.slot else { return };
         let piece = Piece { dir, ts: stamp.ts, place: stamp.place, data };
-        if app.piece(flow, piece, self.cx) == Interest::Bypass {
+        let app = &mut warm.app;
+        let interest = if let Some(app) = app {
+            app.piece(flow, piece, self.cx)
+        } else {
+            let app = app.insert(A::open(flow, self.cx));
+            let early = [Direction::ToServer, Direction::ToClient].into_iter().filter(|dir| dir.of(sides).ended());
+            let early = early.map(|dir| Piece { dir, data: Data::Fin, ..piece });
+            tell_all(app, flow, early.chain([piece]), self.cx)
+        };
+        if interest == Interest::Bypass {
             self.slot.bypass = true;
             self.stats.flows_bypassed += 1;
             self.drop_stores();
@@ -234,4 +263,14 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             self.lose_until(dir, to, stamp);
         }
     }
+}
+
+/// Tells pieces until there is no more interest.
+fn tell_all<'b, A: App<C>, C>(
+    app: &mut A,
+    flow: &Flow,
+    mut pieces: impl Iterator<Item = Piece<'b>>,
+    cx: &mut C,
+) -> Interest {
+    if pieces.all(|piece| app.piece(flow, piece, cx) == Interest::More) { Interest::More } else { Interest::Bypass }
 }

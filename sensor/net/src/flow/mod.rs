@@ -43,7 +43,7 @@ pub struct Piece<'b> {
     /// Which way it travels.
     pub dir: Direction,
     /// Capture time of the frame that carried it; of a gap, that of the frame behind it or, where there is none, of
-    /// the acknowledgement that showed it.
+    /// the acknowledgement that showed it; of a [`Data::Fin`] from before the flow's first piece, that of this piece.
     pub ts: Timestamp,
     /// Place of that frame. Held data comes later than its place says: what must only grow has to be taken from the
     /// packet at hand.

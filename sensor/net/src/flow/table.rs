@@ -108,6 +108,7 @@ impl<A> FlowTable<A> {
         for (_, i) in self.waiting.iter().copied().collect::<Vec<_>>() {
             self.turn(i, cx, |turn| {
                 turn.give_up_old_holes(now);
+                turn.close_if_over();
                 Outcome::Done
             });
         }
@@ -164,7 +165,8 @@ impl<A> FlowTable<A> {
             Turn { slot, held: &mut self.held, stats: &mut self.stats, limits: &self.limits, waits: &self.waits, cx };
         let packets = turn.slot.flow.packets;
         let outcome = act(&mut turn);
-        let (class, waits, heard) = (turn.class(), turn.waits(), packets != turn.slot.flow.packets);
+        let (class, waits) = (turn.class(), turn.waits());
+        let moves = packets != turn.slot.flow.packets || class != turn.slot.class;
         if waits != slot.waiting {
             slot.waiting = waits;
             let entry = (slot.flow.opened.number, i);
@@ -174,7 +176,7 @@ impl<A> FlowTable<A> {
                 self.waiting.remove(&entry)
             };
         }
-        if heard {
+        if moves {
             self.slab.touch(i, class, seconds(self.clock));
         }
         Some(outcome)

@@ -2,7 +2,7 @@
 
 use super::judge::checksum_allows;
 use super::slab::{Class, Life, Progress, Slot};
-use super::{Anomaly, App, FlowEnd, Limits, Stats, limits::nanos};
+use super::{App, FlowEnd, Limits, Stats, limits::nanos};
 use crate::stream::{Acked, Chunk, Stamp, Store};
 use crate::{Direction, Packet, TcpHeader, Timestamp};
 
@@ -103,12 +103,17 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             self.stats.packets_taken += 1;
             self.give_up_old_holes(packet.ts);
         }
+        self.close_if_over();
+        Outcome::Done
+    }
+
+    /// Closes a flow of which every direction has ended.
+    pub(super) fn close_if_over(&mut self) {
         // A direction that is invisible will show no FIN either.
         let over = |dir: Direction| dir.of(&self.slot.sides).ended() || *dir.of(&self.slot.flow.packets) == 0;
         if over(Direction::ToServer) && over(Direction::ToClient) {
             self.close(FlowEnd::Fin);
         }
-        Outcome::Done
     }
 
     /// What the flow is to the timeouts now.
@@ -238,7 +243,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         let (dir, peer, tcp) = (seen.dir, seen.dir.reverse(), seen.tcp);
         let first = !dir.of(&self.slot.sides).known();
         // The first SYN/ACK says which of the client's SYNs the server took.
-        if first && tcp.has(TcpHeader::ACK) && *peer.of(&self.slot.flow.bytes) == 0 {
+        if first && tcp.has(TcpHeader::ACK) && *peer.of(&self.slot.flow.bytes) == 0 && !self.has_told() {
             self.expect(peer, tcp.ack);
         }
         if first {
@@ -253,7 +258,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         }
         let payload = u64::from(seen.packet.wire_payload);
         let [to_server, to_client] = self.slot.flow.bytes;
-        if to_server + to_client <= payload {
+        if to_server + to_client <= payload && !self.has_told() {
             // Not a byte was said under the old number: the later SYN counts. A forged SYN/ACK is not taken.
             if !tcp.has(TcpHeader::ACK) || tcp.ack == *peer.of(&self.slot.next) {
                 self.expect(dir, tcp.seq.wrapping_add(1));
@@ -265,7 +270,15 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         false
     }
 
+    /// Begins a direction at `seq`. Nothing of it has been told, and what was learned under another number is void.
     fn expect(&mut self, dir: Direction, seq: u32) {
+        let side = *dir.of(&self.slot.sides);
+        // A FIN without a byte before it may have overtaken the SYN/ACK that confirms its number.
+        let began_at = dir.of(&self.slot.next).wrapping_sub(u32::from(side.ended()));
+        if side.known() && began_at == seq {
+            return;
+        }
+        self.take_store(dir);
         *dir.of_mut(&mut self.slot.next) = seq;
         dir.of_mut(&mut self.slot.sides).progress = Progress::Open;
     }
@@ -429,13 +442,15 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         if !self.accepts(seen) {
             return false;
         }
-        self.stats.after_fin_bytes += u64::from(seen.packet.wire_payload);
-        self.tell(seen.dir, seen.stamp, Anomaly::DataAfterFin);
+        self.behind_fin(seen.dir, seen.stamp, u64::from(seen.packet.wire_payload));
         true
     }
 
-    /// Takes a direction up again at `seq`, wherever that is.
+    /// Takes a direction up again at `seq`, wherever that is. It goes on there, so a FIN behind a hole was none.
     fn resync(&mut self, dir: Direction, seq: u32, stamp: Stamp) {
+        if let Some(store) = self.store_mut(dir) {
+            store.fin = None;
+        }
         self.flush(dir);
         let lost = seq.wrapping_sub(*dir.of(&self.slot.next));
         self.lose(dir, u64::from(lost), stamp);

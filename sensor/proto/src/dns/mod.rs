@@ -25,7 +25,8 @@ pub struct Answer {
 pub fn answer(message: &[u8]) -> Option<Answer> {
     let (head, _) = message.split_first_chunk::<12>()?;
     let &[_, _, flags, code, q_hi, q_lo, a_hi, a_lo, ..] = head;
-    let is_answer = flags & 0xF8 == 0x80 && code & 0x0F == 0;
+    // QR set, opcode QUERY; RCODE NOERROR.
+    let is_answer = flags & 0xF8 == 0x80 && code.trailing_zeros() >= 4;
     if !is_answer || u16::from_be_bytes([q_hi, q_lo]) != 1 {
         return None;
     }

@@ -152,6 +152,8 @@ impl Flow {
         let mut sink = Messages { cx, id, dir, closed: &mut socket.closed };
         if decoder.feed(limits, data, &mut sink).is_err() {
             socket.decoder = None;
+            // The frames before the impossible one were most likely none either, so the whole piece counts.
+            cx.stats.uninspected.websocket += data.len() as u64;
             cx.anomaly(Some(id), dir, Anomaly::BadWebSocket);
             cx.part(id, dir, Part::Gap(0));
         }

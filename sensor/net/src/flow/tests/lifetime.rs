@@ -257,3 +257,96 @@ fn a_flow_whose_data_overtook_its_syn_misses_nothing() {
     assert!(!flow.midstream);
     assert_eq!(flow.client, rig.client);
 }
+
+#[test]
+fn a_fin_before_the_first_byte_is_told_before_that_byte() {
+    // The server ends first and without a word; then the client speaks.
+    let mut rig = Rig::connected();
+    rig.sf(0, ACK | FIN, "");
+    rig.told(&[]);
+    rig.cf(0, ACK | FIN, "abc");
+    rig.told(&["open 1", "<fin", ">abc", ">fin", "close fin"]);
+
+    // No handshake answer at all, as the fuzzer found it.
+    let mut rig = Rig::new();
+    rig.send(true, CLIENT.wrapping_sub(1), 0, SYN, b"");
+    rig.send(false, SERVER, CLIENT, FIN, b"");
+    rig.cf(0, FIN, "abc");
+    rig.told(&["open 1", "<fin", ">abc", ">fin", "close fin"]);
+
+    // The first piece may as well be a gap or an anomaly.
+    let mut rig = Rig::connected();
+    rig.sf(0, ACK | FIN, "");
+    rig.cf(3, ACK | FIN, "");
+    rig.wait(35);
+    rig.s(1, 4, "");
+    rig.wait(2);
+    rig.told(&["open 1", "<fin", ">gap 3", ">fin", "close fin"]);
+    let mut rig = Rig::connected();
+    rig.sf(0, ACK | FIN, "");
+    rig.sf(1, ACK, "more");
+    rig.told(&["open 1", "<fin", "<! data_after_fin"]);
+}
+
+#[test]
+fn no_interest_in_an_early_fin_means_no_interest_in_what_follows() {
+    let mut rig = Rig::connected();
+    rig.log.bypass_at = Some("fin");
+    rig.sf(0, ACK | FIN, "");
+    rig.c(0, 1, "abc");
+    rig.cf(3, ACK | FIN, "");
+    rig.told(&["open 1", "<fin", "close fin"]);
+}
+
+#[test]
+fn a_flow_whose_last_hole_is_given_up_between_packets_is_over_at_once() {
+    let mut rig = Rig::connected();
+    rig.s(0, 0, "ok");
+    rig.sf(2, ACK | FIN, "");
+    rig.cf(3, ACK | FIN, "");
+    rig.s(3, 4, "");
+    rig.told(&["open 1", "<ok", "<fin"]);
+    rig.wait(2);
+    rig.told(&[">gap 3", ">fin", "close fin"]);
+    rig.wait(12);
+    assert!(rig.table.is_empty(), "and lingers no longer than others");
+}
+
+#[test]
+fn a_fin_that_overtook_the_answer_to_the_syn_is_kept() {
+    let mut rig = Rig::new();
+    rig.send(true, CLIENT.wrapping_sub(1), 0, SYN, b"");
+    rig.cf(0, ACK, "");
+    rig.sf(0, ACK, "");
+    rig.cf(0, ACK | FIN, "");
+    rig.send(false, SERVER - 1, CLIENT, SYN | ACK, b"");
+    rig.s(0, 1, "abc");
+    rig.sf(3, ACK | FIN, "");
+    rig.told(&["open 1", ">fin", "<abc", "<fin", "close fin"]);
+}
+
+#[test]
+fn a_fin_under_a_number_that_does_not_count_ends_nothing() {
+    let mut rig = Rig::new();
+    rig.send(true, 77, 0, SYN, b"");
+    rig.sf(0, ACK, "");
+    rig.send(true, 78 + 3, 0, FIN, b"");
+    rig.handshake();
+    rig.c(0, 0, "abc");
+    rig.c(3, 0, "def");
+    rig.told(&["open 1", ">abc", ">def"]);
+}
+
+#[test]
+fn a_direction_that_was_told_to_have_ended_begins_no_more() {
+    let mut rig = Rig::connected();
+    rig.cf(3, ACK | FIN, "");
+    rig.s(0, 4, "");
+    rig.wait(2);
+    rig.told(&["open 1", ">gap 3", ">fin"]);
+    rig.send(true, 900 << 20, 0, SYN, b"");
+    rig.told(&[]);
+    assert_eq!(rig.table.stats().packets_odd_syn, 1);
+    rig.send(true, (900 << 20) + 1, 0, ACK, b"two");
+    rig.told(&["close reused", "open 7", ">two"]);
+}

@@ -38,20 +38,15 @@ impl App<Log> for Recorder {
     fn piece(&mut self, _: &Flow, piece: Piece<'_>, log: &mut Log) -> Interest {
         let way = if piece.dir == Direction::ToServer { '>' } else { '<' };
         log.places.push(piece.place.number);
-        let mut interest = Interest::More;
-        log.lines.push(match piece.data {
-            Data::Bytes(bytes) => {
-                let text = String::from_utf8_lossy(bytes);
-                if log.bypass_at.is_some_and(|at| text.contains(at)) {
-                    interest = Interest::Bypass;
-                }
-                format!("{way}{text}")
-            }
+        let line = match piece.data {
+            Data::Bytes(bytes) => format!("{way}{}", String::from_utf8_lossy(bytes)),
             Data::Gap(n) => format!("{way}gap {n}"),
             Data::Fin => format!("{way}fin"),
             Data::Anomaly(anomaly) => format!("{way}! {}", anomaly.reason()),
-        });
-        interest
+        };
+        let bypass = log.bypass_at.is_some_and(|at| line.contains(at));
+        log.lines.push(line);
+        if bypass { Interest::Bypass } else { Interest::More }
     }
 
     fn close(self, flow: &Flow, end: FlowEnd, log: &mut Log) {

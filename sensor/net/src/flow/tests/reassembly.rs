@@ -258,3 +258,26 @@ fn one_sided_data_out_of_window_is_believed_after_some_segments() {
     }
     rig.told(&["open 1", ">abc", &format!(">gap {}", (100 << 20) - 3), ">x"]);
 }
+
+#[test]
+fn a_direction_taken_up_again_did_not_end_before() {
+    let gap = format!(">gap {}", (100 << 20) - 13);
+    let mut rig = Rig::new();
+    rig.c(0, 0, "abc");
+    rig.cf(6, ACK | FIN, "ghi");
+    rig.c(11, 0, "kl");
+    for _ in 0..8 {
+        rig.c(100 << 20, 0, "x");
+    }
+    rig.told(&["open 1", ">abc", ">gap 3", ">ghi", ">gap 2", ">kl", &gap, ">x"]);
+
+    let mut rig = Rig::connected();
+    rig.c(0, 0, "abc");
+    rig.cf(6, ACK | FIN, "ghi");
+    for _ in 0..8 {
+        rig.c(100 << 20, 0, "x");
+    }
+    rig.s(0, (100 << 20) + 1, "");
+    rig.c((100 << 20) + 1, 0, "yz");
+    rig.told(&["open 1", ">abc", ">gap 3", ">ghi", &format!(">gap {}", (100 << 20) - 8), ">yz"]);
+}

@@ -106,3 +106,20 @@ fn data_behind_a_fin_is_an_anomaly() {
     rig.told(&["open 1", ">abc", ">fin", ">! data_after_fin"]);
     assert_eq!(rig.table.stats().after_fin_bytes, 7);
 }
+
+#[test]
+fn bytes_held_behind_a_fin_are_dropped_aloud() {
+    let mut rig = Rig::connected();
+    rig.c(5, 0, "fghij");
+    rig.cf(0, ACK | FIN, "abc");
+    rig.told(&["open 1", ">abc", ">fin", ">! data_after_fin"]);
+    assert_eq!((rig.table.stats().after_fin_bytes, rig.table.held_bytes()), (5, 0));
+
+    // A segment that reaches beyond a FIN which is known already.
+    let mut rig = Rig::connected();
+    rig.c(2, 0, "cd");
+    rig.cf(4, ACK | FIN, "");
+    rig.c(0, 0, "abcdefg");
+    rig.told(&["open 1", ">ab", ">cd", ">fin", ">! data_after_fin"]);
+    assert_eq!(rig.table.stats().after_fin_bytes, 3);
+}

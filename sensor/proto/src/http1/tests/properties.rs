@@ -104,6 +104,13 @@ const PIECES: &[&[u8]] = &[
     b"data: x\n",
 ];
 
+#[test]
+fn what_fuzzing_found_holds() {
+    const FOUND: [&[u8]; 1] =
+        [include_bytes!("../../../../../fixtures/seeds/http1/found-websocket-place-lost-inside-a-piece")];
+    FOUND.into_iter().for_each(fuzz_http1);
+}
+
 proptest! {
     #[test]
     fn cutting_and_interleaving_the_wire_elsewhere_changes_nothing(

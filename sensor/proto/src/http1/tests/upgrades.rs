@@ -104,6 +104,21 @@ fn a_websocket_goes_on_after_its_place_was_lost() {
         &format!("0 101 1.1; {HELLO}; 0 gap 0; {HELLO}; 0 cut"),
     );
     assert_eq!(got.stats.uninspected.websocket, 7);
+    // Where the place was lost inside a piece, nothing of that piece passes in silence.
+    let impossible = b"\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff";
+    let got = check(
+        "a frame of impossible length",
+        &[c(ASK), s(ACCEPT), s(&[UNMASKED, impossible, b"rubbish"].concat()), s(UNMASKED)],
+        "0 GET /ws 1.1; 0 cut",
+        &format!("0 101 1.1; {HELLO}; 0 !bad_websocket; 0 gap 0; {HELLO}; 0 cut"),
+    );
+    assert_eq!(got.stats.uninspected.websocket, 24);
+    check(
+        "a frame of impossible length, in the last piece",
+        &[c(ASK), s(ACCEPT), s(&[impossible, UNMASKED].concat())],
+        "0 GET /ws 1.1; 0 cut",
+        "0 101 1.1; 0 !bad_websocket; 0 gap 0; 0 cut",
+    );
 }
 
 #[test]

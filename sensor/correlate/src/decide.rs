@@ -1,0 +1,371 @@
+//! Decisions: a unit becomes a detection, and its server and conversation learn from it.
+
+use crate::conversation::{Key, MAX_FLOWS};
+use crate::correlator::{Correlator, Out, context};
+use crate::detection;
+use crate::record::{self, Change, NoticeCode, Record, ServerKey};
+use crate::servers::{self, MAX_CLIENTS, MAX_SERVERS, Server, Servers};
+use crate::unit::{ExchangeKey, Open, Told, Unit};
+use detect::{Assessment, Classification, Confidence, Seen, Signal, classify};
+use net::Timestamp;
+
+impl Correlator {
+    /// Assesses a unit, and writes its detection if it is one.
+    pub(crate) fn decide(&mut self, key: ExchangeKey, seq: u32, out: Out<'_>) {
+        let Some(open) = self.open.get_mut(&key) else { return };
+        let context = {
+            let Some(unit) = open.unit(seq) else { return };
+            let unit = unit.clone();
+            context(open, &unit)
+        };
+        let Some(unit) = open.unit(seq) else { return };
+        let assessment = Assessment::of(&unit.signals, &context);
+        let (confidence, look_alike) = match assessment {
+            Assessment::Mcp(confidence) => (confidence, None),
+            Assessment::LookAlike(what) => {
+                if unit.written.is_none() {
+                    *self.totals.look_alikes.entry(what.word().to_owned()).or_default() += 1;
+                }
+                unit.written = Some(Confidence::Possible);
+                if !self.options.look_alikes {
+                    return;
+                }
+                (Confidence::Possible, Some(what))
+            }
+            Assessment::Nothing => return,
+        };
+        unit.written = Some(confidence);
+        unit.writes += 1;
+        let mut unit = unit.clone();
+        let outcome = open.outcome(&unit);
+        settle_versions(&mut unit, open, outcome);
+        let ts = unit.last_ts().max(self.now);
+        let conversation = if look_alike.is_none() { self.conversation_of(key, &unit, outcome, ts, out) } else { None };
+        let Some(open) = self.open.get_mut(&key) else { return };
+        open.conversation = open.conversation.or(conversation);
+        let known = conversation.and_then(|id| self.conversations.get(id));
+        let server = server_key(open, known, &self.servers);
+        let seen_path = open.request.as_deref().map_or("", |r| r.path().normal.as_str());
+        let (client_ip, server_ip) = (open.flow.client.ip(), open.flow.server.ip());
+        let address = server_ip.to_string();
+        let host = open.request.as_deref().map(|r| r.host.as_str()).filter(|h| !h.is_empty()).unwrap_or(&address);
+        let seen = Seen {
+            host,
+            ip: server_ip,
+            port: open.flow.server.port(),
+            path: seen_path,
+            resolved: self.names.says(host, server_ip),
+        };
+        let mut classified = classify(&self.options.generation.scope, client_ip, &seen, confidence);
+        if look_alike.is_some() {
+            classified.classification = Classification::LookAlike;
+        }
+        let classification = classified.classification;
+        for signal in unit.signals.iter().filter(|s| s.kind == detect::SignalKind::Structure) {
+            *self.totals.signals.entry(signal.id.clone()).or_default() += 1;
+        }
+        *self.totals.detections.entry(format!("{}/{}", classification.word(), confidence.word())).or_default() += 1;
+        let unproved = classified.name_unproved.then(|| format!("{host} is the name of a portal or approved server, but nothing beyond the name says that {server_ip} is it"));
+        let mismatch = unit.mismatch.then(|| "an Mcp-* header contradicts the body".to_owned());
+        let flow = detection::flow(&self.options, &open.flow, open.missed);
+        let makes_server = look_alike.is_none() && outcome != "refused";
+        let mut made =
+            detection::build(&self.options, open, &unit, known, outcome, confidence, classification, look_alike);
+        let ids = (conversation, key.0);
+        if let Some(server) = server.filter(|_| makes_server) {
+            made.novel = self.server(&server, &unit, &made, ts, out);
+            self.conversation_learns(ids, Some(server), &unit, &made, ts);
+        } else if look_alike.is_none() {
+            self.conversation_learns(ids, None, &unit, &made, ts);
+        }
+        let ended_by_client = made.http.as_ref().is_some_and(|h| h.method == "DELETE") && outcome == "answered";
+        self.emit(Record::Detection(Box::new(made)), out);
+        if let Some(text) = mismatch {
+            self.notice(ts, NoticeCode::HeaderMismatch, text, Some(flow.clone()), out);
+        }
+        if let Some(text) = unproved {
+            self.notice(ts, NoticeCode::IdentityMismatch, text, Some(flow), out);
+        }
+        if let Some(id) = conversation.filter(|_| ended_by_client) {
+            self.conversations.end(id);
+        }
+    }
+
+    /// The conversation of a decided unit; one without a session begins here, at its first message that was
+    /// not turned away.
+    pub(crate) fn conversation_of(
+        &mut self,
+        key: ExchangeKey,
+        unit: &Unit,
+        outcome: &str,
+        ts: Timestamp,
+        out: Out<'_>,
+    ) -> Option<u64> {
+        let open = self.open.get(&key)?;
+        if open.conversation.is_some() {
+            return open.conversation;
+        }
+        let spoke = !unit.told.methods.is_empty() || unit.replied;
+        if !spoke || !matches!(outcome, "answered" | "unseen") {
+            return None;
+        }
+        let request = open.request.as_deref();
+        let (host, path) = request.map_or_else(Default::default, |r| (r.host.clone(), r.path().normal.clone()));
+        let client = open.flow.client.ip();
+        let anonymous = Key::Anonymous(client, open.flow.server, host, path);
+        if unit.told.methods.contains("initialize") {
+            let before = self
+                .conversations
+                .find(&anonymous)
+                .filter(|id| self.conversations.get(*id).is_some_and(|c| c.initialized));
+            if let Some(id) = before {
+                self.end_conversation(id, out);
+            }
+        }
+        // A probe that was refused begins nothing.
+        let refused = !unit.calls.is_empty() && unit.calls.iter().all(|c| c.answer.is_some_and(|a| a.is_error));
+        if refused {
+            self.conversations.find(&anonymous)
+        } else {
+            Some(self.conversations.enter(anonymous, client, ts))
+        }
+    }
+
+    pub(crate) fn conversation_learns(
+        &mut self,
+        (id, flow): (Option<u64>, u64),
+        server: Option<ServerKey>,
+        unit: &Unit,
+        made: &record::Detection,
+        ts: Timestamp,
+    ) {
+        let Some(c) = id.and_then(|id| self.conversations.touch(id, ts)) else { return };
+        c.told.join(&unit.told);
+        c.detections += 1;
+        c.initialized |= unit.told.methods.contains("initialize");
+        if c.flows.len() < MAX_FLOWS {
+            c.flows.insert(flow);
+        }
+        c.first = c.first.min(unit.ts);
+        c.confidence = c.confidence.max(Some(made.confidence));
+        c.proved |=
+            made.confidence == Confidence::Confirmed && !matches!(c.key, crate::conversation::Key::Anonymous(..));
+        c.classification = made.classification;
+        c.header_mismatch |= made.mcp.header_mismatch;
+        if c.transport == "unknown" {
+            c.transport = transport_word(&made.mcp.transport);
+        }
+        if made.mcp.auth.kind != "none" {
+            c.auth = made.mcp.auth.clone();
+        }
+        if c.server.is_none() {
+            c.server = server;
+        }
+    }
+
+    /// Tells the server's entry what was learnt; gives what is novel.
+    pub(crate) fn server(
+        &mut self,
+        key: &ServerKey,
+        unit: &Unit,
+        made: &record::Detection,
+        ts: Timestamp,
+        out: Out<'_>,
+    ) -> Vec<String> {
+        let client = made.flow.client.ip.clone();
+        let sensor = self.options.sensor.clone();
+        let known = self.servers.all.contains_key(key);
+        if !known && self.servers.all.len() >= MAX_SERVERS {
+            *self.totals.limits.entry("servers".into()).or_default() += 1;
+            self.notice(
+                self.now,
+                NoticeCode::LimitMet,
+                format!("more than {MAX_SERVERS} servers; a further one has detections only"),
+                None,
+                out,
+            );
+            return Vec::new();
+        }
+        let server = self.servers.all.entry(key.clone()).or_insert_with(|| Server {
+            told: Told::default(),
+            transports: std::collections::BTreeSet::new(),
+            clients: std::collections::BTreeSet::new(),
+            client_count: 0,
+            calls: 0,
+            auth: made.mcp.auth.clone(),
+            outcome: "unseen",
+            first: unit.ts,
+            last: ts,
+            confidence: made.confidence,
+            classification: made.classification,
+            why: String::new(),
+            header_mismatch: false,
+        });
+        let mut novel = Vec::new();
+        let mut changes = Vec::new();
+        if !known {
+            novel.push("server".to_owned());
+            changes.push(Change::New);
+        }
+        if !server.clients.contains(&client) {
+            novel.push("client".to_owned());
+            server.client_count += 1;
+            if server.clients.len() < MAX_CLIENTS {
+                server.clients.insert(client);
+            }
+            if known {
+                changes.push(Change::Client);
+            }
+        }
+        if unit.told.tools.iter().any(|t| !server.told.tools.contains(t)) {
+            novel.push("tool".to_owned());
+        }
+        let listed = &unit.told.tools_listed;
+        if known
+            && !listed.is_empty()
+            && !server.told.tools_listed.is_empty()
+            && !listed.is_subset(&server.told.tools_listed)
+        {
+            changes.push(Change::Tools);
+        }
+        let auth = &made.mcp.auth.kind;
+        if auth != "none" && *auth != server.auth.kind {
+            server.auth = made.mcp.auth.clone();
+            if known {
+                changes.push(Change::Auth);
+            }
+        }
+        server.told.join(&unit.told);
+        server.transports.insert(transport_word(&made.mcp.transport));
+        server.calls += unit.calls.len() as u64;
+        if rank(made.mcp.outcome.as_str()) > rank(server.outcome) || server.why.is_empty() {
+            server.outcome = outcome_word(&made.mcp.outcome);
+        }
+        server.first = server.first.min(unit.ts);
+        server.last = server.last.max(ts);
+        server.header_mismatch |= made.mcp.header_mismatch;
+        if made.confidence > server.confidence || server.why.is_empty() {
+            server.why = made.signals.first().map(|s| s.id.clone()).unwrap_or_default();
+            server.confidence = made.confidence;
+            server.classification = made.classification;
+        }
+        let server = server.clone();
+        for change in changes {
+            let record = servers::record(key, &server, change, ts, &sensor);
+            self.emit(Record::Server(Box::new(record)), out);
+        }
+        novel
+    }
+}
+
+/// The era by what marks it, and the versions: one counts as in use where the server went along with it.
+pub(crate) fn settle_versions(unit: &mut Unit, open: &Open, outcome: &str) {
+    let named = open.request.as_deref().and_then(|r| r.facts.protocol_version.clone());
+    let refused = !unit.calls.is_empty() && unit.calls.iter().all(|c| c.answer.is_some_and(|a| a.is_error));
+    let accepted = outcome == "answered" && !refused;
+    let told = &mut unit.told;
+    let session = open.request.as_deref().is_some_and(|r| r.facts.session.is_some())
+        || open.response.as_deref().is_some_and(|r| r.facts.session.is_some());
+    told.session_era |= session;
+    told.stateless |= !told.session_era && open.request.as_deref().is_some_and(|r| r.facts.mcp_method.is_some());
+    let initialize = told.methods.contains("initialize");
+    if accepted && !initialize {
+        let offers = std::mem::take(&mut told.offers);
+        offers.iter().chain(&named).for_each(|v| crate::unit::keep(&mut told.versions, v));
+    } else if let Some(named) = named {
+        crate::unit::keep(&mut told.offers, &named);
+    }
+    if !accepted {
+        let tried = std::mem::take(&mut told.versions);
+        for version in &tried {
+            crate::unit::keep(&mut told.offers, version);
+        }
+    }
+}
+
+impl Unit {
+    fn last_ts(&self) -> Timestamp {
+        self.calls.iter().filter_map(|c| c.answer.map(|a| a.ts)).max().unwrap_or(self.ts)
+    }
+}
+
+/// What identifies the server of an exchange; `None` where the exchange only speaks about one.
+pub(crate) fn server_key(
+    open: &Open,
+    conversation: Option<&crate::conversation::Conversation>,
+    servers: &Servers,
+) -> Option<ServerKey> {
+    if let Some(server) = conversation.and_then(|c| c.server.clone()) {
+        return Some(server);
+    }
+    let ip = open.flow.server.ip().to_string();
+    let port = open.flow.server.port();
+    let Some(request) = open.request.as_deref() else {
+        return servers.only_at(&ip, port).or(Some(ServerKey { host: ip.clone(), ip, port, path: String::new() }));
+    };
+    let host = if request.host.is_empty() { ip.clone() } else { request.host.clone() };
+    let path = request.path();
+    let plain = |p: &str| p.split(['?', '#']).next().unwrap_or("").to_owned();
+    let about = path.well_known.is_some()
+        || request.facts.resource.is_some()
+        || open.primary.told.methods.is_empty() && is_oauth_path(&path.normal);
+    if !about {
+        return Some(ServerKey { host, ip, port, path: plain(&path.clean) });
+    }
+    if let Some((named, path)) = open.resource.as_deref().and_then(split_url)
+        && named == host
+    {
+        return Some(ServerKey { host, ip, port, path: plain(path) });
+    }
+    servers.only_at(&ip, port)
+}
+
+pub(crate) fn is_oauth_path(path: &str) -> bool {
+    ["/register", "/authorize", "/token"].iter().any(|p| path.ends_with(p))
+}
+
+/// Host and path of a URL.
+pub(crate) fn split_url(url: &str) -> Option<(String, &str)> {
+    let (_, rest) = url.split_once("://")?;
+    let at = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(at);
+    Some((detect::hosts::normal_host(authority).into_owned(), path))
+}
+
+pub(crate) fn transport_word(word: &str) -> &'static str {
+    match word {
+        "streamable_http" => "streamable_http",
+        "http_sse" => "http_sse",
+        "websocket" => "websocket",
+        _ => "unknown",
+    }
+}
+
+pub(crate) fn outcome_word(word: &str) -> &'static str {
+    match word {
+        "answered" => "answered",
+        "challenged" => "challenged",
+        _ => "unseen",
+    }
+}
+
+pub(crate) fn rank(outcome: &str) -> u8 {
+    match outcome {
+        "answered" => 2,
+        "challenged" => 1,
+        _ => 0,
+    }
+}
+
+/// Signals strongest first, then by id: the order of a record.
+pub(crate) fn ordered(signals: &[Signal]) -> Vec<Signal> {
+    let mut signals = signals.to_vec();
+    signals.sort_by(|a, b| {
+        b.weight
+            .cmp(&a.weight)
+            .then_with(|| a.kind.cmp(&b.kind).reverse())
+            .then_with(|| a.id.cmp(&b.id))
+            .then_with(|| a.on.cmp(&b.on))
+    });
+    signals
+}

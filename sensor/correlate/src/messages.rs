@@ -1,0 +1,234 @@
+//! Messages: which conversation they belong to, which call an answer answers.
+
+use crate::conversation::{Key, MAX_WAITING};
+use crate::correlator::{Correlator, Out};
+use crate::unit::{ExchangeKey, Told, Unit};
+use detect::{Confidence, MessageSeen, Weight};
+use mcp::{Kind, Verdict};
+use net::{Direction, Place, Timestamp};
+
+impl Correlator {
+    /// Finds the conversation by what names one: session header, endpoint URL, the WebSocket itself.
+    pub(crate) fn join_conversation(&mut self, key: ExchangeKey, ts: Timestamp) {
+        let Some(open) = self.open.get_mut(&key) else { return };
+        if open.conversation.is_some() {
+            return;
+        }
+        let server = open.flow.server;
+        let request = open.request.as_deref();
+        // A session id on an error begins nothing: some servers mint one and then refuse.
+        let minted = open.response.as_deref().filter(|r| r.status < 400).and_then(|r| r.facts.session);
+        let session = request.and_then(|r| r.facts.session).or(minted);
+        let posts = request.filter(|r| r.method == "POST");
+        let at = |r: &detect::RequestSeen| Some(server).filter(|_| r.path().session_query.is_none());
+        let endpoint = posts.map(|r| Key::Endpoint(r.target_key, at(r)));
+        let id = if let Some(hash) = session {
+            Some(self.conversations.enter(Key::Session(hash, server), open.flow.client.ip(), ts))
+        } else if open.websocket {
+            Some(self.conversations.enter(Key::Socket(key), open.flow.client.ip(), ts))
+        } else {
+            endpoint.and_then(|k| self.conversations.find(&k))
+        };
+        open.conversation = id;
+        let Some(conversation) = id.and_then(|id| self.conversations.touch(id, ts)) else { return };
+        if matches!(conversation.key, Key::Endpoint(..)) {
+            open.http_sse = true;
+        }
+        for unit in std::iter::once(&open.primary).chain(&open.extra) {
+            for call in unit.calls.iter().filter(|c| c.answer.is_none()) {
+                if let (Some(id), true) = (&call.id, conversation.waiting.len() < MAX_WAITING) {
+                    conversation.waiting.push((id.clone(), call.dir, key, unit.seq));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn message(&mut self, key: ExchangeKey, place: Place, seen: &MessageSeen, out: Out<'_>) {
+        let Some(open) = self.open.get_mut(&key) else { return };
+        let on = detect::Side::of(seen.dir).body_field();
+        open.sse |= seen.sse;
+        let conversation = open.conversation.and_then(|id| self.conversations.touch(id, seen.ts));
+        let proved = conversation.as_ref().is_some_and(|c| c.proved);
+        let m = &seen.message;
+        let foreign = matches!(seen.verdict, Verdict::LookAlike(_)) && !proved;
+        let mismatch = seen.dir == Direction::ToServer
+            && open.request.as_deref().is_some_and(|r| mcp::header_mismatch(&r.facts, m));
+        match m.kind() {
+            Kind::Request | Kind::Notification => {
+                // A call of its own: after the first was written, in the other direction, or on a WebSocket.
+                let to_primary = open.primary.written.is_none()
+                    && (seen.dir == Direction::ToServer || open.request.is_none())
+                    && (!open.websocket || open.primary.calls.is_empty());
+                if m.kind() == Kind::Notification && !to_primary {
+                    if open.primary.written.is_none() {
+                        open.primary.told.message(seen, None);
+                        open.primary.message_signal(seen, on);
+                        open.primary.last = open.primary.last.max(place);
+                        return;
+                    }
+                    let mut told = Told::default();
+                    told.message(seen, None);
+                    self.late(key, &told);
+                    return;
+                }
+                let unit = if to_primary { &mut open.primary } else { open.extra_unit(seen.ts, place) };
+                if !foreign {
+                    unit.told.message(seen, None);
+                    unit.call(seen);
+                }
+                unit.mismatch |= mismatch;
+                unit.last = unit.last.max(place);
+                unit.message_signal(seen, on);
+                if proved && m.jsonrpc {
+                    unit.structure("mcp.proof.conversation", on, Weight::Proof, &m.evidence.excerpt, m.evidence.offset);
+                }
+                let (deadline, seq) = (unit.deadline, unit.seq);
+                if let (Some(conversation), Some(id), Kind::Request) = (conversation, &m.id, m.kind())
+                    && conversation.waiting.len() < MAX_WAITING
+                {
+                    conversation.waiting.push((id.clone(), seen.dir, key, seq));
+                }
+                if !to_primary {
+                    self.expect(deadline, key, seq);
+                }
+            }
+            Kind::Result | Kind::Error => self.answer(key, place, seen, on, proved, out),
+            Kind::Other => open.primary.message_signal(seen, on),
+        }
+    }
+
+    /// A result or error: finds its call here or elsewhere in the conversation.
+    pub(crate) fn answer(
+        &mut self,
+        key: ExchangeKey,
+        place: Place,
+        seen: &MessageSeen,
+        on: &str,
+        proved: bool,
+        out: Out<'_>,
+    ) {
+        let Some(open) = self.open.get_mut(&key) else { return };
+        let here = std::iter::once(&mut open.primary).chain(&mut open.extra).find_map(|unit| {
+            let answered = unit.answer(seen)?;
+            Some((unit, answered))
+        });
+        if let Some((unit, (method, strong))) = here {
+            answered(unit, seen, on, place, &method, strong);
+            let seq = unit.seq;
+            if let (Some(id), Some(rpc)) = (open.conversation, &seen.message.id)
+                && let Some(c) = self.conversations.touch(id, seen.ts)
+            {
+                c.waiting.retain(|(i, _, k, s)| !(i == rpc && *k == key && *s == seq));
+            }
+            return;
+        }
+        let elsewhere = open.conversation.and_then(|id| self.conversations.touch(id, seen.ts)).and_then(|c| {
+            let at = c
+                .waiting
+                .iter()
+                .position(|(id, dir, k, _)| Some(id) == seen.message.id.as_ref() && *dir != seen.dir && *k != key)?;
+            Some(c.waiting.swap_remove(at))
+        });
+        if let Some((_, _, other, seq)) = elsewhere {
+            // It answers a call of this conversation: that makes the stream it came on MCP, too.
+            if seen.verdict == Verdict::Neutral || proved {
+                open.primary.structure(
+                    "mcp.shape.answers-call",
+                    on,
+                    Weight::Strong,
+                    &seen.message.evidence.excerpt,
+                    seen.message.evidence.offset,
+                );
+            }
+            open.primary.message_signal(seen, on);
+            open.primary.replied |= seen.dir == Direction::ToClient && open.primary.calls.is_empty();
+            let told_here = open.primary.written.is_none();
+            if let Some(unit) = self.open.get_mut(&other).and_then(|o| o.unit(seq))
+                && let Some((method, strong)) = unit.answer(seen)
+            {
+                answered(unit, seen, on, unit.last, &method, strong);
+            }
+            if told_here
+                && seen.dir == Direction::ToServer
+                && let Some(open) = self.open.get_mut(&key)
+            {
+                open.primary.told.message(seen, None);
+            }
+            self.settle(other, out);
+            return;
+        }
+        // An answer to nothing we saw.
+        let foreign = matches!(seen.verdict, Verdict::LookAlike(_));
+        let shows = matches!(seen.verdict, Verdict::Proof(_) | Verdict::Strong(_));
+        if open.primary.written.is_none() {
+            let unit = &mut open.primary;
+            if !foreign {
+                unit.told.message(seen, None);
+                unit.replied |= seen.dir == Direction::ToClient;
+                unit.keep_early(seen);
+            }
+            unit.message_signal(seen, on);
+            unit.last = unit.last.max(place);
+            if proved && seen.message.jsonrpc {
+                unit.structure("mcp.proof.conversation", on, Weight::Proof, "", 0);
+            }
+        } else if shows && open.primary.written < Some(Confidence::Likely) {
+            open.primary.message_signal(seen, on);
+            open.primary.told.message(seen, None);
+        } else if !foreign {
+            let mut told = Told::default();
+            told.message(seen, None);
+            self.late(key, &told);
+        }
+    }
+
+    /// What came after the detection was written belongs to the session and the server.
+    pub(crate) fn late(&mut self, key: ExchangeKey, told: &Told) {
+        let Some(open) = self.open.get(&key) else { return };
+        let conversation = open.conversation;
+        let server = conversation.and_then(|id| self.conversations.get(id)).and_then(|c| c.server.clone());
+        if let Some(server) = server.and_then(|k| self.servers.all.get_mut(&k)) {
+            server.told.join(told);
+        }
+        if let Some(c) = conversation.and_then(|id| self.conversations.touch(id, self.now)) {
+            c.told.join(told);
+        }
+    }
+
+    /// An `endpoint` event and then a POST there that is answered as MCP answers.
+    pub(crate) fn sse_chain(&mut self, key: ExchangeKey) {
+        let Some(open) = self.open.get_mut(&key) else { return };
+        let post = open.request.as_deref().is_some_and(|r| r.method == "POST");
+        let answered = open.status().is_some_and(|s| (200..300).contains(&s))
+            || open.primary.calls.iter().any(|c| c.answer.is_some());
+        let spoke = !open.primary.calls.is_empty() || !open.primary.told.methods.is_empty() || open.primary.replied;
+        let Some(id) = open.conversation.filter(|_| open.http_sse && post && answered && spoke) else { return };
+        if open.look_alike.is_some() {
+            return;
+        }
+        open.primary.structure("mcp.proof.sse-chain", "url", Weight::Proof, "", 0);
+        let Some(conversation) = self.conversations.touch(id, self.now) else { return };
+        conversation.proved = true;
+        let stream = conversation.stream.filter(|s| *s != key);
+        if let Some(stream) = stream.and_then(|s| self.open.get_mut(&s)) {
+            stream.primary.structure("mcp.proof.sse-chain", "response.body", Weight::Proof, "event: endpoint", 0);
+        }
+    }
+}
+
+fn answered(unit: &mut Unit, seen: &MessageSeen, on: &str, place: Place, method: &str, strong: bool) {
+    unit.told.message(seen, Some(method));
+    unit.replied |= seen.dir == Direction::ToClient;
+    unit.last = unit.last.max(place);
+    unit.message_signal(seen, on);
+    let shows = matches!(seen.verdict, Verdict::Proof(_) | Verdict::Strong(_));
+    if strong && shows {
+        unit.structure(
+            "mcp.proof.answered",
+            on,
+            Weight::Proof,
+            &seen.message.evidence.excerpt,
+            seen.message.evidence.offset,
+        );
+    }
+}
