@@ -4,7 +4,7 @@ use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 12] = [
     ("reader", capture::fuzz_reader),
     ("decode", net::fuzz_decode),
     ("reassembly", net::fuzz_reassembly),
@@ -12,6 +12,7 @@ const TARGETS: [Target; 11] = [
     ("coding", proto::coding::fuzz_coding),
     ("sse", proto::sse::fuzz_sse),
     ("websocket", proto::websocket::fuzz_websocket),
+    ("dns", proto::dns::fuzz_dns),
     ("json", mcp::fuzz_json),
     ("headers", mcp::fuzz_headers),
     ("rules", detect::fuzz_rules),

@@ -114,7 +114,7 @@ mod tests {
         let mut m = vec![0x12, 0x34, 0x81, 0x80, 0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0];
         m.extend_from_slice(question);
         m.extend_from_slice(&[0, 1, 0, 1]);
-        records.iter().for_each(|r| m.extend_from_slice(r));
+        m.extend_from_slice(&records.concat());
         m
     }
 
