@@ -516,6 +516,7 @@ impl Exchange {
         }
         self.relevant = true;
         let mut update = Box::new(std::mem::take(update));
+        show_what_was_hit(&mut update);
         update.websocket = self.websocket;
         let [request, response] = &self.sides;
         update.bytes = [request.bytes, response.bytes];
@@ -529,6 +530,25 @@ impl Gathered {
     fn at(&mut self, ts: Timestamp, dir: Direction) {
         self.now = ts;
         self.dir = Some(dir);
+    }
+}
+
+/// Pattern hits in a body know where they ended. Where that is in the decisive member of a message, that member is
+/// the excerpt, already masked.
+fn show_what_was_hit(update: &mut Update) {
+    // White space that the excerpt leaves out.
+    const SLACK: u64 = 12;
+    let Update { signals, messages, .. } = update;
+    for signal in signals.iter_mut().filter(|s| s.kind == SignalKind::Signature && s.excerpt.is_empty()) {
+        let on_side = |m: &&MessageSeen| !m.sse && Side::of(m.dir).body_field() == signal.on;
+        let holds = |m: &&MessageSeen| {
+            let evidence = &m.message.evidence;
+            (evidence.offset..evidence.offset + evidence.excerpt.len() as u64 + SLACK).contains(&signal.offset)
+        };
+        if let Some(seen) = messages.iter().filter(on_side).find(holds) {
+            signal.excerpt.clone_from(&seen.message.evidence.excerpt);
+            signal.offset = seen.message.evidence.offset;
+        }
     }
 }
 
