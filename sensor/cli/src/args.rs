@@ -142,7 +142,7 @@ pub(crate) struct Replay {
     /// Only packets before this time
     #[arg(long, env = "MCP_SENSOR_TO", hide_env_values = true, value_name = "TIME", value_parser = time::parse)]
     pub(crate) to: Option<Timestamp>,
-    /// Write the packets of each detection to DIR/<id>.pcapng, in a second pass over the input
+    /// Write the packets of each detection to DIR/ID.pcapng, in a second pass over the input
     #[arg(long, env = "MCP_SENSOR_CARVE", hide_env_values = true)]
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) carve: Option<PathBuf>,
