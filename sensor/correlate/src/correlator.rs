@@ -72,7 +72,7 @@ impl Correlator {
             What::Exchange(id, update) => {
                 let key = (flow.opened.number, id.0);
                 if !self.open.contains_key(&key) {
-                    self.begin(key, Open::new(flow, ts, place), &update, out);
+                    self.begin(key, Open::new(flow, id.0, ts, place), &update, out);
                 }
                 if let Some(open) = self.open.get_mut(&key) {
                     open.missed = missed;
@@ -154,7 +154,7 @@ impl Correlator {
         }
         let servers = std::mem::take(&mut self.servers);
         for (key, server) in &servers.all {
-            let seen = servers::record(key, server, Change::Seen, self.now, &self.options.sensor);
+            let seen = servers::record(key, server, Change::Seen, None, self.now, &self.options.sensor);
             self.emit(Record::Server(Box::new(seen)), out);
         }
         self.servers = servers;

@@ -72,7 +72,13 @@ impl Correlator {
         let mut made =
             detection::build(&self.options, open, &unit, known, outcome, confidence, classification, look_alike);
         let ids = (conversation, key.0);
+        if unit.calls_not_kept > 0 {
+            *self.totals.limits.entry("calls_per_detection".into()).or_default() += unit.calls_not_kept;
+        }
         if let Some(server) = server.filter(|_| makes_server) {
+            if let Some(open) = self.open.get_mut(&key) {
+                open.server = Some(server.clone());
+            }
             made.novel = self.server(&server, &unit, &made, ts, out);
             self.conversation_learns(ids, Some(server), &unit, &made, ts);
         } else if look_alike.is_none() {
@@ -186,6 +192,9 @@ impl Correlator {
             );
             return Vec::new();
         }
+        if !known {
+            self.servers.place(key);
+        }
         let server = self.servers.all.entry(key.clone()).or_insert_with(|| Server {
             told: Told::default(),
             transports: std::collections::BTreeSet::new(),
@@ -208,24 +217,23 @@ impl Correlator {
             changes.push(Change::New);
         }
         if !server.clients.contains(&client) {
-            novel.push("client".to_owned());
-            server.client_count += 1;
             if server.clients.len() < MAX_CLIENTS {
-                server.clients.insert(client);
-            }
-            if known {
-                changes.push(Change::Client);
+                novel.push("client".to_owned());
+                server.client_count += 1;
+                server.clients.insert(client.clone());
+                if known {
+                    changes.push(Change::Client);
+                }
+            } else {
+                // Whether it is new can no longer be told.
+                *self.totals.limits.entry("clients_per_server".into()).or_default() += 1;
             }
         }
         if unit.told.tools.iter().any(|t| !server.told.tools.contains(t)) {
             novel.push("tool".to_owned());
         }
         let listed = &unit.told.tools_listed;
-        if known
-            && !listed.is_empty()
-            && !server.told.tools_listed.is_empty()
-            && !listed.is_subset(&server.told.tools_listed)
-        {
+        if known && !listed.is_subset(&server.told.tools_listed) {
             changes.push(Change::Tools);
         }
         let auth = &made.mcp.auth.kind;
@@ -249,9 +257,14 @@ impl Correlator {
             server.confidence = made.confidence;
             server.classification = made.classification;
         }
-        let server = server.clone();
-        for change in changes {
-            let record = servers::record(key, &server, change, ts, &sensor);
+        let records: Vec<_> = changes
+            .into_iter()
+            .map(|change| {
+                let only = Some(client.as_str()).filter(|_| change == Change::Client);
+                servers::record(key, server, change, only, ts, &sensor)
+            })
+            .collect();
+        for record in records {
             self.emit(Record::Server(Box::new(record)), out);
         }
         novel
@@ -299,10 +312,14 @@ pub(crate) fn server_key(
         return Some(server);
     }
     let ip = open.flow.server.ip().to_string();
-    let port = open.flow.server.port();
+    let mut port = open.flow.server.port();
     let Some(request) = open.request.as_deref() else {
         return servers.only_at(&ip, port).or(Some(ServerKey { host: ip.clone(), ip, port, path: String::new() }));
     };
+    // Through a proxy the name and port of the target are the server's, not the connection's.
+    if request.proxied {
+        port = request.authority.rsplit_once(':').and_then(|(_, p)| p.parse().ok()).unwrap_or(port);
+    }
     let host = if request.host.is_empty() { ip.clone() } else { request.host.clone() };
     let path = request.path();
     let plain = |p: &str| p.split(['?', '#']).next().unwrap_or("").to_owned();

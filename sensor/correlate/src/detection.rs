@@ -149,14 +149,12 @@ pub(crate) fn build(
     let undecoded = open.ended.iter().flatten().find_map(|e| e.undecoded);
     let last =
         if unit.last.file == unit.first.file { unit.last.in_file.max(unit.first.in_file) } else { unit.first.in_file };
-    let key = (facts.opened.number, unit.first.number, unit.seq, unit.writes);
     let id = id(&[
         flow.community_id.as_bytes(),
-        unit.ts.to_string().as_bytes(),
-        &key.0.to_be_bytes(),
-        &key.1.to_be_bytes(),
-        &key.2.to_be_bytes(),
-        &key.3.to_be_bytes(),
+        &unit.ts.0.to_be_bytes(),
+        &open.number.to_be_bytes(),
+        &unit.seq.to_be_bytes(),
+        &unit.writes.to_be_bytes(),
     ]);
     let taken = if options.passive { Action::Log } else { Action::None };
     Detection {
@@ -188,7 +186,10 @@ pub(crate) fn build(
             cause: "policy".to_owned(),
             dry_run: false,
         },
-        limits: LimitsMet { body_truncated_at: None, undecoded: undecoded.map(str::to_owned) },
+        limits: LimitsMet {
+            body_truncated_at: open.ended.iter().flatten().find_map(|e| e.truncated_at),
+            undecoded: undecoded.map(str::to_owned),
+        },
     }
 }
 

@@ -47,6 +47,7 @@ impl Correlator {
         let Some(open) = self.open.get_mut(&key) else { return };
         let on = detect::Side::of(seen.dir).body_field();
         open.sse |= seen.sse;
+        open.primary.show_what_was_hit(seen, on);
         let conversation = open.conversation.and_then(|id| self.conversations.touch(id, seen.ts));
         let proved = conversation.as_ref().is_some_and(|c| c.proved);
         let m = &seen.message;
@@ -66,9 +67,7 @@ impl Correlator {
                         open.primary.last = open.primary.last.max(place);
                         return;
                     }
-                    let mut told = Told::default();
-                    told.message(seen, None);
-                    self.late(key, &told);
+                    self.late(key, &Late::message(seen));
                     return;
                 }
                 let unit = if to_primary { &mut open.primary } else { open.extra_unit(seen.ts, place) };
@@ -115,10 +114,14 @@ impl Correlator {
         if let Some((unit, (method, strong))) = here {
             answered(unit, seen, on, place, &method, strong);
             let seq = unit.seq;
+            let late = unit.written.is_some().then(|| Late::of(unit));
             if let (Some(id), Some(rpc)) = (open.conversation, &seen.message.id)
                 && let Some(c) = self.conversations.touch(id, seen.ts)
             {
                 c.waiting.retain(|(i, _, k, s)| !(i == rpc && *k == key && *s == seq));
+            }
+            if let Some(late) = late {
+                self.late(key, &late);
             }
             return;
         }
@@ -143,10 +146,19 @@ impl Correlator {
             open.primary.message_signal(seen, on);
             open.primary.replied |= seen.dir == Direction::ToClient && open.primary.calls.is_empty();
             let told_here = open.primary.written.is_none();
-            if let Some(unit) = self.open.get_mut(&other).and_then(|o| o.unit(seq))
-                && let Some((method, strong)) = unit.answer(seen)
-            {
-                answered(unit, seen, on, unit.last, &method, strong);
+            let mut late = None;
+            match self.open.get_mut(&other).and_then(|o| o.unit(seq)) {
+                Some(unit) => {
+                    if let Some((method, strong)) = unit.answer(seen) {
+                        answered(unit, seen, on, unit.last, &method, strong);
+                        late = unit.written.is_some().then(|| (other, Late::of(unit)));
+                    }
+                }
+                // The call's own exchange is over; its conversation is not.
+                None => late = Some((key, Late::message(seen))),
+            }
+            if let Some((key, late)) = late {
+                self.late(key, &late);
             }
             if told_here
                 && seen.dir == Direction::ToServer
@@ -176,22 +188,30 @@ impl Correlator {
             open.primary.message_signal(seen, on);
             open.primary.told.message(seen, None);
         } else if !foreign {
-            let mut told = Told::default();
-            told.message(seen, None);
-            self.late(key, &told);
+            self.late(key, &Late::message(seen));
         }
     }
 
     /// What came after the detection was written belongs to the session and the server.
-    pub(crate) fn late(&mut self, key: ExchangeKey, told: &Told) {
+    pub(crate) fn late(&mut self, key: ExchangeKey, late: &Late) {
         let Some(open) = self.open.get(&key) else { return };
         let conversation = open.conversation;
         let server = conversation.and_then(|id| self.conversations.get(id)).and_then(|c| c.server.clone());
-        if let Some(server) = server.and_then(|k| self.servers.all.get_mut(&k)) {
-            server.told.join(told);
+        if let Some(server) = server.or_else(|| open.server.clone()).and_then(|k| self.servers.all.get_mut(&k)) {
+            server.told.join(&late.told);
+            if late.answered {
+                server.outcome = "answered";
+            }
+            if let Some(why) = late.why.as_ref().filter(|_| server.confidence < Confidence::Confirmed) {
+                server.confidence = Confidence::Confirmed;
+                server.why.clone_from(why);
+            }
         }
         if let Some(c) = conversation.and_then(|id| self.conversations.touch(id, self.now)) {
-            c.told.join(told);
+            c.told.join(&late.told);
+            if late.why.is_some() {
+                c.confidence = Some(Confidence::Confirmed);
+            }
         }
     }
 
@@ -213,6 +233,38 @@ impl Correlator {
         if let Some(stream) = stream.and_then(|s| self.open.get_mut(&s)) {
             stream.primary.structure("mcp.proof.sse-chain", "response.body", Weight::Proof, "event: endpoint", 0);
         }
+    }
+}
+
+/// What came too late for the detection it belongs to.
+#[derive(Debug)]
+pub(crate) struct Late {
+    told: Told,
+    answered: bool,
+    /// The signal that makes it certain, if one does.
+    why: Option<String>,
+}
+
+impl Late {
+    /// All that a unit knows, now that an answer has come.
+    fn of(unit: &Unit) -> Self {
+        let mut told = unit.told.clone();
+        let error = unit.calls.iter().all(|c| c.answer.is_some_and(|a| a.is_error));
+        if !error && !told.methods.contains("initialize") {
+            let offers = std::mem::take(&mut told.offers);
+            for version in &offers {
+                crate::unit::keep(&mut told.versions, version);
+            }
+        }
+        let why = unit.signals.iter().find(|s| s.weight == Weight::Proof).map(|s| s.id.clone());
+        Self { told, answered: unit.replied, why }
+    }
+
+    /// What one message tells by itself.
+    fn message(seen: &MessageSeen) -> Self {
+        let mut told = Told::default();
+        told.message(seen, None);
+        Self { told, answered: seen.dir == Direction::ToClient, why: None }
     }
 }
 

@@ -408,7 +408,7 @@ pub struct ServerRecord {
     pub server: ServerKey,
     /// Everything said by and to it. `calls` is empty here.
     pub mcp: Mcp,
-    /// Client addresses, sorted; at most 256.
+    /// Client addresses, sorted; at most 256. For the change `client`, the new one alone.
     pub clients: Vec<String>,
     /// Clients in all.
     pub client_count: u64,

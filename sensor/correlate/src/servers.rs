@@ -35,21 +35,33 @@ pub(crate) struct Server {
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     pub(crate) all: BTreeMap<ServerKey, Server>,
+    /// How many servers an address and port have, and the first of them.
+    pub(crate) at: BTreeMap<(String, u16), (u32, ServerKey)>,
 }
 
 impl Servers {
     /// The only server at this address and port, if there is just one.
     pub(crate) fn only_at(&self, ip: &str, port: u16) -> Option<ServerKey> {
-        let mut there = self.all.keys().filter(|k| k.ip == ip && k.port == port);
-        match (there.next(), there.next()) {
-            (Some(key), None) => Some(key.clone()),
-            _ => None,
-        }
+        self.at.get(&(ip.to_owned(), port)).filter(|(n, _)| *n == 1).map(|(_, key)| key.clone())
+    }
+
+    /// Notes where a new server is.
+    pub(crate) fn place(&mut self, key: &ServerKey) {
+        let (n, _) = self.at.entry((key.ip.clone(), key.port)).or_insert_with(|| (0, key.clone()));
+        *n += 1;
     }
 }
 
-/// The record of `server` under `key`.
-pub(crate) fn record(key: &ServerKey, server: &Server, change: Change, ts: Timestamp, sensor: &str) -> ServerRecord {
+/// The record of `server` under `key`. `only` names the one client that the change is about.
+pub(crate) fn record(
+    key: &ServerKey,
+    server: &Server,
+    change: Change,
+    only: Option<&str>,
+    ts: Timestamp,
+    sensor: &str,
+) -> ServerRecord {
+    let all = || server.clients.iter().take(MAX_CLIENTS_WRITTEN).cloned().collect();
     ServerRecord {
         schema: crate::record::SCHEMA,
         ts,
@@ -57,7 +69,7 @@ pub(crate) fn record(key: &ServerKey, server: &Server, change: Change, ts: Times
         change,
         server: key.clone(),
         mcp: mcp_of(&server.told, server.transport(), server.auth.clone(), server.outcome, server.header_mismatch),
-        clients: server.clients.iter().take(MAX_CLIENTS_WRITTEN).cloned().collect(),
+        clients: only.map_or_else(all, |c| vec![c.to_owned()]),
         client_count: server.client_count,
         call_count: server.calls,
         first_seen: server.first,

@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub(crate) const MAX_CALLS: usize = 128;
 /// Most names kept of a kind in one unit.
 pub(crate) const MAX_NAMES: usize = 512;
+/// Most units of one exchange that wait for an answer beside its first.
+const MAX_EXTRA: usize = 64;
 /// Most signals kept in one unit.
 pub(crate) const MAX_SIGNALS: usize = 64;
 
@@ -152,6 +154,8 @@ pub(crate) struct Unit {
     pub(crate) replied: bool,
     /// Answers whose call has not been seen: on a mirror they may come first.
     pub(crate) early: Vec<(mcp::Id, Direction, AnswerState, bool)>,
+    /// Calls beyond [`MAX_CALLS`].
+    pub(crate) calls_not_kept: u64,
     /// Written, at this confidence.
     pub(crate) written: Option<detect::Confidence>,
     pub(crate) writes: u32,
@@ -175,6 +179,7 @@ impl Unit {
             mismatch: false,
             replied: false,
             early: Vec::new(),
+            calls_not_kept: 0,
             written: None,
             writes: 0,
         }
@@ -190,6 +195,20 @@ impl Unit {
     pub(crate) fn structure(&mut self, id: &str, on: &str, weight: Weight, excerpt: &str, offset: u64) {
         let (id, on, excerpt) = (id.to_owned(), on.to_owned(), excerpt.to_owned());
         self.signal(Signal { id, kind: SignalKind::Structure, on, weight, excerpt, offset });
+    }
+
+    /// Pattern hits in a body know where they ended. Where that is in the decisive member of a message, that member
+    /// is the excerpt, already masked.
+    pub(crate) fn show_what_was_hit(&mut self, seen: &MessageSeen, on: &str) {
+        // White space that the excerpt leaves out, in bytes.
+        const SLACK: u64 = 12;
+        let evidence = &seen.message.evidence;
+        let held = evidence.offset..evidence.offset + evidence.excerpt.len() as u64 + SLACK;
+        let bare = |s: &&mut Signal| s.kind == SignalKind::Signature && s.on == on && s.excerpt.is_empty();
+        for signal in self.signals.iter_mut().filter(bare).filter(|s| !seen.sse && held.contains(&s.offset)) {
+            signal.excerpt.clone_from(&evidence.excerpt);
+            signal.offset = evidence.offset;
+        }
     }
 
     /// The signal a message proves by itself.
@@ -208,6 +227,7 @@ impl Unit {
         let m = &seen.message;
         let (Kind::Request, Some(method)) = (m.kind(), &m.method) else { return };
         if self.calls.len() >= MAX_CALLS {
+            self.calls_not_kept += 1;
             return;
         }
         let params = m.params.as_ref();
@@ -282,6 +302,10 @@ pub(crate) struct Open {
     pub(crate) request: Option<Box<detect::RequestSeen>>,
     pub(crate) response: Option<Box<detect::ResponseSeen>>,
     pub(crate) conversation: Option<u64>,
+    /// Number of the exchange in its flow.
+    pub(crate) number: u32,
+    /// The server its detections were counted for.
+    pub(crate) server: Option<crate::record::ServerKey>,
     pub(crate) primary: Unit,
     pub(crate) extra: Vec<Unit>,
     pub(crate) parsed: [Option<mcp::BodyKind>; 2],
@@ -301,13 +325,15 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    pub(crate) fn new(flow: Arc<FlowFacts>, ts: Timestamp, place: Place) -> Self {
+    pub(crate) fn new(flow: Arc<FlowFacts>, number: u32, ts: Timestamp, place: Place) -> Self {
         Self {
             flow,
             missed: 0,
             request: None,
             response: None,
             conversation: None,
+            number,
+            server: None,
             primary: Unit::new(0, ts, place),
             extra: Vec::new(),
             parsed: [None; 2],
@@ -326,6 +352,12 @@ impl Open {
 
     /// A new unit for a message that came after the first was written, or in the other direction.
     pub(crate) fn extra_unit(&mut self, ts: Timestamp, place: Place) -> &mut Unit {
+        // Not one more than this waits; the oldest is decided as it is.
+        if self.extra.len() >= MAX_EXTRA
+            && let Some(oldest) = self.extra.first_mut()
+        {
+            oldest.due = true;
+        }
         let unit = Unit::new(self.units, ts, place);
         self.units += 1;
         self.extra.push(unit);
@@ -346,13 +378,20 @@ impl Open {
             || response.is_some_and(|r| r.facts.is_html);
         // A CORS preflight says what a page would like to do; the request that follows says what it does.
         let preflight = request.is_some_and(|r| r.method == "OPTIONS");
+        let form = request.is_some_and(|r| r.is_form);
+        // What a GET got that is neither JSON nor an event stream is a document.
+        let got = request.is_some_and(|r| matches!(r.method.as_str(), "GET" | "HEAD"));
+        let document = got
+            && !self.websocket
+            && response.is_some_and(|r| (200..300).contains(&r.status) && !r.facts.is_sse && !r.facts.is_json)
+            && !matches!(self.parsed[1], Some(mcp::BodyKind::Json { .. } | mcp::BodyKind::Broken));
         let gone = response.is_some_and(|r| matches!(r.status, 404 | 410));
         let other = |kind: &Option<mcp::BodyKind>| matches!(kind, Some(mcp::BodyKind::Json { messages: 0 }));
         let counts = |end: &Option<detect::SideEnd>| end.is_none_or(|e| e.raw_hits_count);
         let [request_body, response_body] = &self.parsed;
         let [request_end, response_end] = &self.ended;
         detect::Context {
-            page_visit: html || gone || preflight,
+            page_visit: html || gone || preflight || form || document,
             parsed_as_other: other(request_body) || other(response_body) || self.look_alike.is_some(),
             look_alike: self.look_alike,
             raw_hits_count: [counts(request_end), counts(response_end)],
@@ -370,13 +409,16 @@ impl Open {
             return "answered";
         }
         let Some(response) = self.response.as_deref() else { return "unseen" };
+        // A proxy's answer to CONNECT says nothing of the server behind it.
+        if self.request.as_deref().is_some_and(|r| r.method == "CONNECT") {
+            return "unseen";
+        }
         let marked = response.facts.session.is_some() || response.facts.protocol_version.is_some();
         let html = response.facts.is_html;
         match response.status {
             101 if self.websocket => "answered",
             200..300 if response.facts.is_sse || marked || self.http_sse => "answered",
-            202 | 204 if !html => "answered",
-            200 if !html && self.empty_answer_will_do() => "answered",
+            200 | 202 | 204 if !html && self.asked_for_no_answer() => "answered",
             401 | 403 if response.facts.challenge.is_some() => "challenged",
             200 if !html && self.ended[1].is_none() => "unseen",
             200 if self.resource.is_some() => "answered",
@@ -384,10 +426,10 @@ impl Open {
         }
     }
 
-    /// Notifications, client answers and DELETE are answered without a body.
-    fn empty_answer_will_do(&self) -> bool {
-        let empty = matches!(self.parsed[1], None | Some(mcp::BodyKind::Empty));
-        let delete = self.request.as_deref().is_some_and(|r| r.method == "DELETE");
-        empty && (delete || self.primary.calls.is_empty())
+    /// Notifications, client answers and the end of a session are answered without a message.
+    fn asked_for_no_answer(&self) -> bool {
+        let spoke = matches!(self.parsed[0], Some(mcp::BodyKind::Json { messages: 1.. }));
+        let ends = self.request.as_deref().is_some_and(|r| r.method == "DELETE" && r.facts.session.is_some());
+        ends || (spoke && self.primary.calls.is_empty())
     }
 }

@@ -118,6 +118,10 @@ pub fn classify(scope: &Scope, client: IpAddr, server: &Seen<'_>, confidence: Co
         }
         name_unproved = true;
     }
+    // What the portal itself calls upstream is the portal's business.
+    if from_portal {
+        return is(Classification::Portal);
+    }
     if direction(scope, client, server.ip) == "inbound" && scope.published.iter().any(|e| e.names(server)) {
         return is(Classification::Published);
     }
@@ -159,6 +163,7 @@ mod tests {
             ("10.1.2.3", "notes.example", "198.51.100.1", "/mcp", Confidence::Likely, Shadow, true),
             ("10.1.2.3", "tickets.example", "203.0.113.9", "/mcp", Confidence::Confirmed, SanctionedDirect, false),
             ("10.9.0.7", "tickets.example", "203.0.113.9", "/mcp", Confidence::Confirmed, Sanctioned, false),
+            ("10.9.0.7", "upstream.example", "198.51.100.4", "/mcp", Confidence::Confirmed, Portal, false),
             ("10.1.2.3", "10.1.1.1", "10.1.1.1", "/mcp/x", Confidence::Confirmed, Sanctioned, false),
             ("10.1.2.3", "10.1.1.1", "10.1.1.1", "/mcpx", Confidence::Confirmed, Shadow, false),
             ("10.1.2.3", "a.evil.example", "198.51.100.1", "/", Confidence::Possible, Denied, false),

@@ -151,11 +151,13 @@ impl Exchange {
             ts,
             place,
             version: head.version,
-            method: cut(head.method).to_owned(),
+            method: if mcp::looks_secret(head.method) { "…" } else { cut(head.method) }.to_owned(),
             host: cut(&host).to_owned(),
             authority: cut(authority).to_owned(),
             scheme: if on_https { "https" } else { "http" },
             user_agent: head.headers.text("user-agent").map(|ua| cut(ua).to_owned()),
+            proxied: head.method == "CONNECT" || head.target.contains("://") && !head.target.starts_with('/'),
+            is_form: head.headers.text("content-type").is_some_and(is_form),
             target_key: mcp::target_key(authority, head.target),
             facts,
         };
@@ -452,6 +454,7 @@ impl Exchange {
             self.news.at(ts, dir);
             inspector.finish(scratch, &generation.rules, &mut self.news);
             end.undecoded = inspector.undecoded();
+            end.truncated_at = inspector.truncated_at();
             end.raw_hits_count = inspector.raw_hits_count();
             self.news.telling |= self.news.pattern_hit && (end.raw_hits_count || self.tell_look_alikes);
             self.document(dir, inspector.document());
@@ -516,7 +519,6 @@ impl Exchange {
         }
         self.relevant = true;
         let mut update = Box::new(std::mem::take(update));
-        show_what_was_hit(&mut update);
         update.websocket = self.websocket;
         let [request, response] = &self.sides;
         update.bytes = [request.bytes, response.bytes];
@@ -530,25 +532,6 @@ impl Gathered {
     fn at(&mut self, ts: Timestamp, dir: Direction) {
         self.now = ts;
         self.dir = Some(dir);
-    }
-}
-
-/// Pattern hits in a body know where they ended. Where that is in the decisive member of a message, that member is
-/// the excerpt, already masked.
-fn show_what_was_hit(update: &mut Update) {
-    // White space that the excerpt leaves out.
-    const SLACK: u64 = 12;
-    let Update { signals, messages, .. } = update;
-    for signal in signals.iter_mut().filter(|s| s.kind == SignalKind::Signature && s.excerpt.is_empty()) {
-        let on_side = |m: &&MessageSeen| !m.sse && Side::of(m.dir).body_field() == signal.on;
-        let holds = |m: &&MessageSeen| {
-            let evidence = &m.message.evidence;
-            (evidence.offset..evidence.offset + evidence.excerpt.len() as u64 + SLACK).contains(&signal.offset)
-        };
-        if let Some(seen) = messages.iter().filter(on_side).find(holds) {
-            signal.excerpt.clone_from(&seen.message.evidence.excerpt);
-            signal.offset = seen.message.evidence.offset;
-        }
     }
 }
 

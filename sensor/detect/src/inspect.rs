@@ -3,7 +3,7 @@
 use crate::rules::{BodyState, RuleSet};
 use crate::{Scratch, Side, Signal, SignalKind};
 use mcp::{BodyKind, Message};
-use proto::coding::{Decoder, Stop};
+use proto::coding::{Decoder, Stop, Unsupported};
 use proto::sse::{self, Parser};
 
 /// Decoded bytes of a body of no promising type that are looked at before it is let go.
@@ -129,6 +129,10 @@ impl Inspector {
         let values = std::iter::once(content_encoding.as_bytes());
         match Decoder::new(values, &scratch.limits.coding, &mut scratch.pool) {
             Ok(decoder) => self.decoder = decoder,
+            // A coding nobody knows may be none at all (`aws-chunked`, a typo): look at the bytes as they are.
+            Err(unsupported @ Unsupported::Coding) => {
+                *scratch.stats.undecoded.entry(unsupported.reason()).or_default() += 1;
+            }
             Err(unsupported) => self.give_up(unsupported.reason(), scratch),
         }
     }
@@ -305,6 +309,11 @@ impl Inspector {
     /// Why part of it was not decoded.
     pub(crate) fn undecoded(&self) -> Option<&'static str> {
         self.undecoded
+    }
+
+    /// Decoded bytes up to where decoding stopped, if it did.
+    pub(crate) fn truncated_at(&self) -> Option<u64> {
+        self.undecoded.map(|_| self.decoded)
     }
 
     /// Whether pattern hits in it may count: it promised to be a message and does not parse.

@@ -117,6 +117,10 @@ pub struct RequestSeen {
     pub user_agent: Option<String>,
     /// MCP's headers and the like.
     pub facts: RequestFacts,
+    /// The target names the server: CONNECT or absolute form, as to a proxy.
+    pub proxied: bool,
+    /// The body is a form, as a page posts it.
+    pub is_form: bool,
     /// Key of host and target, to meet an `endpoint` event.
     pub target_key: [u8; 32],
 }
@@ -183,12 +187,14 @@ pub struct SideEnd {
     pub how: EndKind,
     /// Why part of it could not be decoded.
     pub undecoded: Option<&'static str>,
+    /// Decoded bytes before that.
+    pub truncated_at: Option<u64>,
     /// Signature patterns that hit raw body bytes count (the body did not parse and is no page).
     pub raw_hits_count: bool,
 }
 
 impl Default for SideEnd {
     fn default() -> Self {
-        Self { how: EndKind::Cut, undecoded: None, raw_hits_count: false }
+        Self { how: EndKind::Cut, undecoded: None, truncated_at: None, raw_hits_count: false }
     }
 }

@@ -46,8 +46,6 @@ pub struct RawPortals {
     pub hosts: Vec<String>,
     /// Networks the portals live in and call their upstream servers from.
     pub networks: Vec<String>,
-    /// Tools the portals bring themselves.
-    pub tools: Vec<String>,
 }
 
 /// `[sanctioned]`, `[denied]`, `[published]`.
@@ -142,7 +140,8 @@ impl HostPattern {
         let bad = text.is_empty()
             || text == "*"
             || text.contains(['/', ' ', '@'])
-            || (text.contains("..") && !text.contains(':'));
+            || text.contains("..")
+            || (text.contains(':') && text.parse::<IpAddr>().is_err());
         if bad {
             return Err(format!("`{text}` is no host; write one like `mcp.example.com`, `*.example.com` or `mcp.*`"));
         }
@@ -254,8 +253,6 @@ pub struct Scope {
     pub portal_hosts: Vec<HostPattern>,
     /// `[portals] networks`.
     pub portal_networks: Vec<Cidr>,
-    /// `[portals] tools`.
-    pub portal_tools: Vec<String>,
     /// `[sanctioned] servers`.
     pub sanctioned: Vec<ServerEntry>,
     /// `[denied] servers`.
@@ -289,7 +286,6 @@ impl TryFrom<&RawScope> for Scope {
             internal: all("networks.internal", &raw.networks.internal, Cidr::parse)?,
             portal_hosts: all("portals.hosts", &raw.portals.hosts, HostPattern::parse)?,
             portal_networks: all("portals.networks", &raw.portals.networks, Cidr::parse)?,
-            portal_tools: raw.portals.tools.clone(),
             sanctioned: servers("sanctioned", &raw.sanctioned)?,
             denied: servers("denied", &raw.denied)?,
             published: servers("published", &raw.published)?,
