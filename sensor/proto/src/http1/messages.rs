@@ -87,13 +87,12 @@ impl Flow {
             cx.anomaly(Some(id), ToServer, Anomaly::PipelineTooDeep);
         }
         if matches!(paired, Paired::Alone | Paired::TooDeep) {
-            cx.stats.unpaired += 1;
-            cx.part(id, ToClient, Part::End(EndKind::Cut));
+            alone(cx, id, ToClient);
         }
         self.client.open = Some(id);
         if !whole {
             self.end(cx, ToServer, EndKind::Cut);
-            self.lose_place(ToServer);
+            self.lose_place(cx, ToServer);
             return;
         }
         match ask {
@@ -121,10 +120,7 @@ impl Flow {
                 return None;
             }
             let facts = Facts::of(head.headers, head.version);
-            let waiting = self.pairs.response(lost, |id| {
-                cx.stats.unpaired += 1;
-                cx.part(id, ToClient, Part::End(EndKind::Cut));
-            });
+            let waiting = self.pairs.response(lost, |id, missing| alone(cx, id, missing));
             let id = match waiting {
                 Some(waiting) => waiting.id,
                 None => self.orphan(cx, whole && head.status == 101 && facts.upgrade == Upgrade::WebSocket),
@@ -146,7 +142,7 @@ impl Flow {
             cx.stats.http1_interim += 1;
             self.server.state = State::Head;
             if !whole {
-                self.lose_place(ToClient);
+                self.lose_place(cx, ToClient);
             }
             return Ok(());
         };
@@ -154,7 +150,7 @@ impl Flow {
         self.server.open = Some(answer.id);
         if !whole {
             self.end(cx, ToClient, EndKind::Cut);
-            self.lose_place(ToClient);
+            self.lose_place(cx, ToClient);
             return Ok(());
         }
         match (answer.status, answer.ask) {
@@ -174,20 +170,17 @@ impl Flow {
 
     /// A response came and no request waits for it: its exchange.
     fn orphan<S: PartSink>(&mut self, cx: &mut Context<'_, S>, websocket: bool) -> ExchangeId {
-        cx.stats.unpaired += 1;
         let id = self.pairs.next_id();
         let whole = !self.midstream && self.pairs.sure() && !self.client.lost;
-        let never_asked = if whole && matches!(self.client.state, State::Start | State::Head) {
-            self.pairs.note_early(id)
+        // The request may wait behind a hole in the body of the one before.
+        if whole && matches!(self.client.state, State::Start | State::Head | State::Body(_)) {
+            self.pairs.note_early(id, |id, missing| alone(cx, id, missing));
         } else if websocket && matches!(self.client.state, State::Start | State::Head | State::Lost) {
             // The frames of the client will be its part of this exchange.
+            cx.stats.unpaired += 1;
             self.client.open = Some(id);
-            None
         } else {
-            Some(id)
-        };
-        if let Some(id) = never_asked {
-            cx.part(id, ToServer, Part::End(EndKind::Cut));
+            alone(cx, id, ToServer);
         }
         id
     }
@@ -198,6 +191,12 @@ impl Flow {
             self.finish(cx, dir);
         }
     }
+}
+
+/// The message of an exchange that belongs into `missing` will not be told.
+pub(super) fn alone<S: PartSink>(cx: &mut Context<'_, S>, id: ExchangeId, missing: Direction) {
+    cx.stats.unpaired += 1;
+    cx.part(id, missing, Part::End(EndKind::Cut));
 }
 
 fn report<S: PartSink>(cx: &mut Context<'_, S>, id: ExchangeId, dir: Direction, facts: &Facts, odd_lines: bool) {

@@ -339,7 +339,7 @@ impl Flow {
             && waiting.ask == Ask::Old
         {
             // An HTTP/0.9 answer is a body and nothing else.
-            self.pairs.response(false, |_| ());
+            self.pairs.response(false, |_, _| ());
             cx.stats.http1_responses += 1;
             let head = ResponseHead { status: 200, version: "0.9", headers: crate::Headers(&[]) };
             cx.part(waiting.id, dir, Part::Response(&head));
@@ -348,20 +348,20 @@ impl Flow {
         } else if mem::take(&mut self.lane(dir).resync) {
             self.lane(dir).stay_lost();
         } else if self.recognised {
-            self.lose_place(dir);
+            self.lose_place(cx, dir);
         } else {
             self.lane(dir).lose();
         }
     }
 
     /// A lane that was in step is so no more; messages may be lost.
-    fn lose_place(&mut self, dir: Direction) {
+    fn lose_place<S: PartSink>(&mut self, cx: &mut Context<'_, S>, dir: Direction) {
         let lane = self.lane(dir);
         lane.lose();
         lane.guessing = true;
         lane.lost = true;
         if self.roles && dir == ToServer {
-            self.pairs.requests_lost();
+            self.pairs.requests_lost(|id, missing| messages::alone(cx, id, missing));
         }
     }
 
@@ -391,7 +391,7 @@ impl Flow {
                     Took::Bad(n) => {
                         cx.anomaly(Some(id), dir, Anomaly::BadChunk);
                         self.end(cx, dir, EndKind::Cut);
-                        self.lose_place(dir);
+                        self.lose_place(cx, dir);
                         return n;
                     }
                 }
@@ -493,7 +493,7 @@ impl Flow {
             let held = mem::take(&mut lane.carry);
             self.count_lost(cx, held.len());
         }
-        self.lose_place(dir);
+        self.lose_place(cx, dir);
     }
 
     /// A direction, as `net` names it, ended in order.
@@ -513,8 +513,8 @@ impl Flow {
         while let Some(id) = self.pairs.give_up() {
             cx.part(id, ToClient, Part::End(EndKind::Cut));
         }
-        if let Some(id) = self.pairs.take_early() {
-            cx.part(id, ToServer, Part::End(EndKind::Cut));
+        while let Some(id) = self.pairs.give_up_early() {
+            messages::alone(cx, id, ToServer);
         }
     }
 

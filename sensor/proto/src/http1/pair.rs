@@ -3,7 +3,15 @@
 //! pair accuses somebody, a missing one does not.
 
 use crate::ExchangeId;
+use net::Direction;
+use net::Direction::{ToClient, ToServer};
 use std::collections::VecDeque;
+use std::mem;
+
+/// Most responses of one flow that wait for their requests (4 bytes each). With more, the requests are not late:
+/// they are not seen at all, and responses stay alone, as [`crate::Stats::unpaired`] counts. A loss is told
+/// before so many exchanges went by.
+const EARLY_MAX: usize = 16;
 
 /// What a request asked for, as far as its answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +56,10 @@ pub(crate) struct Pairs {
     unsure: bool,
     /// Responses begun since the last request began or was lost.
     responses: u32,
-    /// A response that came with no request waiting, though none was lost: directions can overtake each other
-    /// on their way to a mirror. The next request is its own.
-    early: Option<ExchangeId>,
+    /// Responses that came with no request waiting, though none is known to be lost: directions can overtake each
+    /// other on their way to a mirror, and what follows a hole waits until that is told. The next requests are
+    /// theirs, in order, unless it turns out that some were lost. Empty while requests wait.
+    early: VecDeque<ExchangeId>,
 }
 
 impl Pairs {
@@ -66,7 +75,7 @@ impl Pairs {
         let turns = idle && self.waiting.is_empty() && self.responses == 1;
         self.unsure = (self.unsure || lost) && !turns;
         self.responses = 0;
-        if let Some(id) = self.early.take() {
+        if !lost && let Some(id) = self.early.pop_front() {
             return (id, Paired::Answered);
         }
         let id = self.next_id();
@@ -81,33 +90,48 @@ impl Pairs {
         (id, Paired::Waits)
     }
 
-    /// Requests may have been lost here.
-    pub(crate) fn requests_lost(&mut self) {
-        self.unsure = true;
+    /// Requests may have been lost here, so early responses may be theirs: those are given up through `given_up`,
+    /// each with the direction in which it lacks a message.
+    pub(crate) fn requests_lost(&mut self, given_up: impl FnMut(ExchangeId, Direction)) {
         self.responses = 0;
+        self.doubt(given_up);
+    }
+
+    /// The place of what comes next is unknown, and that of all that waits as well.
+    fn doubt_all(&mut self, mut given_up: impl FnMut(ExchangeId, Direction)) {
+        self.waiting.drain(..).for_each(|waiting| given_up(waiting.id, ToClient));
+        self.doubt(given_up);
+    }
+
+    /// The place of the next request is unknown.
+    fn doubt(&mut self, mut given_up: impl FnMut(ExchangeId, Direction)) {
+        self.unsure = true;
+        mem::take(&mut self.early).into_iter().for_each(|id| given_up(id, ToServer));
     }
 
     /// A final response began: the request it answers, if that can be told. `lost`: others before it may have
-    /// been lost; then the only request that waits must be meant, unless others were lost as well. Waiting ones that
-    /// are in doubt are given up through `given_up`.
-    pub(crate) fn response(&mut self, lost: bool, mut given_up: impl FnMut(ExchangeId)) -> Option<Waiting> {
+    /// been lost; then the only request that waits must be meant, unless others were lost as well. Messages that
+    /// are in doubt are given up through `given_up`, each with the direction in which it lacks one.
+    pub(crate) fn response(&mut self, lost: bool, given_up: impl FnMut(ExchangeId, Direction)) -> Option<Waiting> {
         self.responses = self.responses.saturating_add(1);
-        if lost && (self.unsure || self.waiting.len() > 1) {
-            self.waiting.drain(..).for_each(|waiting| given_up(waiting.id));
-            self.unsure = true;
+        if lost && (self.unsure || self.waiting.len() != 1) {
+            self.doubt_all(given_up);
         }
         self.waiting.pop_front()
     }
 
-    /// Notes that the response `id` came before its request. Returns the one noted before, whose request never
-    /// came.
-    pub(crate) fn note_early(&mut self, id: ExchangeId) -> Option<ExchangeId> {
-        self.early.replace(id)
+    /// Notes that the response `id` came before its request. Where too many did, all are given up through
+    /// `given_up`.
+    pub(crate) fn note_early(&mut self, id: ExchangeId, given_up: impl FnMut(ExchangeId, Direction)) {
+        self.early.push_back(id);
+        if self.early.len() > EARLY_MAX {
+            self.doubt(given_up);
+        }
     }
 
-    /// Takes back [`Self::note_early`].
-    pub(crate) fn take_early(&mut self) -> Option<ExchangeId> {
-        self.early.take()
+    /// Gives up the oldest response that came before its request.
+    pub(crate) fn give_up_early(&mut self) -> Option<ExchangeId> {
+        self.early.pop_front()
     }
 
     /// Whether the order of requests is known.
@@ -128,8 +152,8 @@ impl Pairs {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ask, Paired, Pairs};
-    use crate::ExchangeId;
+    use super::{Ask, EARLY_MAX, Paired, Pairs};
+    use net::Direction::ToServer;
 
     /// Plays `q` (request), `a` (answer), `A` (answer after a loss of answers), `x` (requests may be lost); gives
     /// the id of each message, with `-` behind one that stays alone.
@@ -144,10 +168,10 @@ mod tests {
                     (id, Paired::Alone | Paired::TooDeep) => format!("{}-", id.0),
                 },
                 'x' => {
-                    pairs.requests_lost();
+                    pairs.requests_lost(|_, _| ());
                     continue;
                 }
-                _ => match pairs.response(step == 'A', |_| ()) {
+                _ => match pairs.response(step == 'A', |_, _| ()) {
                     Some(waiting) => waiting.id.0.to_string(),
                     None => format!("{}-", pairs.next_id().0),
                 },
@@ -190,13 +214,65 @@ mod tests {
         check("qqqqaaaaqaqa", "0 1 2 3- 0 1 2 4- 5- 6- 7 7");
     }
 
+    /// As many answers without a request; what was given up at that.
+    fn early(pairs: &mut Pairs, n: usize) -> Vec<u32> {
+        let mut gone = Vec::new();
+        for _ in 0..n {
+            assert_eq!(pairs.response(false, |_, _| ()), None);
+            let id = pairs.next_id();
+            pairs.note_early(id, |id, _| gone.push(id.0));
+        }
+        gone
+    }
+
+    fn ask(pairs: &mut Pairs, lost: bool) -> (u32, Paired) {
+        let (id, paired) = pairs.request(Ask::Plain, lost, true, 3);
+        (id.0, paired)
+    }
+
     #[test]
-    fn an_early_answer_gives_its_id_to_the_next_request() {
+    fn early_answers_give_their_ids_to_the_next_requests_in_order() {
         let mut pairs = Pairs::default();
-        assert_eq!(pairs.response(false, |_| ()), None);
-        let id = pairs.next_id();
-        assert_eq!(pairs.note_early(id), None);
-        assert_eq!(pairs.request(Ask::Plain, false, true, 3), (id, Paired::Answered));
-        assert_eq!(pairs.request(Ask::Plain, false, true, 3), (ExchangeId(1), Paired::Waits));
+        assert!(early(&mut pairs, 2).is_empty());
+        assert_eq!(ask(&mut pairs, false), (0, Paired::Answered));
+        assert_eq!(ask(&mut pairs, false), (1, Paired::Answered));
+        assert_eq!(ask(&mut pairs, false), (2, Paired::Waits));
+    }
+
+    #[test]
+    fn an_early_answer_stays_alone_once_requests_were_lost() {
+        let mut pairs = Pairs::default();
+        early(&mut pairs, 2);
+        let mut gone = Vec::new();
+        pairs.requests_lost(|id, dir| gone.push((id.0, dir)));
+        assert_eq!(gone, [(0, ToServer), (1, ToServer)]);
+        assert_eq!(ask(&mut pairs, true), (2, Paired::Alone));
+        assert_eq!(pairs.give_up_early(), None);
+        // Turns are taken: all is well again.
+        assert_eq!(pairs.response(false, |_, _| ()), None);
+        assert_eq!(ask(&mut pairs, false), (3, Paired::Waits));
+
+        let mut pairs = Pairs::default();
+        early(&mut pairs, 1);
+        assert_ne!(ask(&mut pairs, true), (0, Paired::Answered));
+    }
+
+    #[test]
+    fn an_early_answer_stays_alone_once_answers_were_lost() {
+        let mut pairs = Pairs::default();
+        early(&mut pairs, 1);
+        let mut gone = Vec::new();
+        assert_eq!(pairs.response(true, |id, dir| gone.push((id.0, dir))), None);
+        assert_eq!(gone, [(0, ToServer)]);
+        assert_eq!(ask(&mut pairs, false), (1, Paired::Alone));
+    }
+
+    #[test]
+    fn early_answers_over_the_limit_all_stay_alone() {
+        let mut pairs = Pairs::default();
+        assert!(early(&mut pairs, EARLY_MAX).is_empty());
+        assert_eq!(early(&mut pairs, 1).len(), EARLY_MAX + 1);
+        assert!(!pairs.sure());
+        assert_eq!(ask(&mut pairs, false).1, Paired::Alone);
     }
 }

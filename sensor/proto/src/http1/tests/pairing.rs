@@ -65,6 +65,56 @@ fn a_response_that_overtook_its_request_is_still_its_own() {
 }
 
 #[test]
+fn responses_that_overtook_their_requests_are_taken_in_order() {
+    let got = check(
+        "two overtaken",
+        &[s(OK), s(b"HTTP/1.1 204 N\r\n\r\n"), c(GET), c(b"GET /2 HTTP/1.1\r\n\r\n")],
+        "0 GET / 1.1; 0 end; 1 GET /2 1.1; 1 end",
+        "0 200 1.1; 0 \"x\"; 0 end; 1 204 1.1; 1 end",
+    );
+    assert_eq!(got.stats.unpaired, 0);
+}
+
+#[test]
+fn a_response_whose_request_turns_out_lost_stays_alone() {
+    // The loss is told when the lost request was answered.
+    let got = check(
+        "the first",
+        &[s(OK), Event::Gap(ToServer, 99), c(GET), s(b"HTTP/1.1 204 N\r\n\r\n"), c(GET), s(OK)],
+        "0 cut; 1 GET / 1.1; 1 end; 2 cut; 3 GET / 1.1; 3 end",
+        "0 200 1.1; 0 \"x\"; 0 end; 1 cut; 2 204 1.1; 2 end; 3 200 1.1; 3 \"x\"; 3 end",
+    );
+    assert_eq!(got.stats.unpaired, 3);
+    check(
+        "a later one, with the next answered too",
+        &[c(GET), s(OK), s(OK), s(OK), Event::Gap(ToServer, 99), c(b"GET /2 HTTP/1.1\r\n\r\n")],
+        "0 GET / 1.1; 0 end; 1 cut; 2 cut; 3 GET /2 1.1; 3 end",
+        "0 200 1.1; 0 \"x\"; 0 end; 1 200 1.1; 1 \"x\"; 1 end; 2 200 1.1; 2 \"x\"; 2 end; 3 cut",
+    );
+}
+
+#[test]
+fn requests_held_back_by_a_hole_in_a_body_keep_their_answers() {
+    let post = b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab";
+    let none = b"HTTP/1.1 204 N\r\n\r\n";
+    // All is answered before the loss is told, with what was held back behind it.
+    let got = check(
+        "inside the body",
+        &[c(post), s(OK), s(none), s(OK), Event::Gap(ToServer, 5), c(b"yz"), c(GET), c(GET), c(GET), s(none)],
+        "0 POST / 1.1; 0 \"ab\"; 0 gap 5; 0 \"yz\"; 0 end; 1 GET / 1.1; 1 end; 2 GET / 1.1; 2 end; \
+         3 GET / 1.1; 3 end",
+        "0 200 1.1; 0 \"x\"; 0 end; 1 204 1.1; 1 end; 2 200 1.1; 2 \"x\"; 2 end; 3 204 1.1; 3 end",
+    );
+    assert_eq!(got.stats.unpaired, 0);
+    check(
+        "over its end",
+        &[c(post), s(OK), s(none), Event::Gap(ToServer, 50), c(GET), s(OK)],
+        "0 POST / 1.1; 0 \"ab\"; 0 gap 7; 0 cut; 1 cut; 2 GET / 1.1; 2 end; 3 cut",
+        "0 200 1.1; 0 \"x\"; 0 end; 1 204 1.1; 1 end; 2 cut; 3 200 1.1; 3 \"x\"; 3 end",
+    );
+}
+
+#[test]
 fn too_many_waiting_requests_stay_alone() {
     let limits = Limits { pipeline: 2, ..Limits::default() };
     let got = check_with(
