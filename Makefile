@@ -28,7 +28,8 @@ demo: prepare
 	@echo 'Your own capture:'
 	@echo '  $(SENSOR) replay YOUR.pcap'
 
-test: prepare
+test:
+	@sensor/xtask/prepare.sh test
 	cargo xtask check
 
 bench: prepare

@@ -4,7 +4,7 @@
 set -eu
 
 # Cargo as rustup installs it need not be on the path of a fresh shell: the Makefile adds the same folder.
-PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
 
 want=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 how="Install Rust $want or later: https://rustup.rs (curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh)"
@@ -12,10 +12,23 @@ if ! command -v cargo >/dev/null 2>&1; then
     echo "cargo was not found. $how" >&2
     exit 1
 fi
-have=$(cargo --version | cut -d' ' -f2)
+have=$(cargo --version 2>/dev/null | cut -d' ' -f2)
+if [ -z "$have" ]; then
+    echo "cargo is there but does not run (no default toolchain?). $how" >&2
+    exit 1
+fi
 if [ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" != "$want" ]; then
     echo "cargo $have is too old. $how" >&2
     exit 1
+fi
+
+if [ "${1:-}" = test ]; then
+    for part in fmt clippy; do
+        if ! cargo "$part" --version >/dev/null 2>&1; then
+            echo "cargo $part was not found. Add it: rustup component add rustfmt clippy" >&2
+            exit 1
+        fi
+    done
 fi
 
 missing=""

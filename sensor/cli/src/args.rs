@@ -216,7 +216,7 @@ pub(crate) enum Rules {
     },
     /// Show a signature with its examples
     Show {
-        /// Id of the signature, such as mcp.body.tools-call
+        /// Id of the signature, such as mcp.body.tools
         id: String,
     },
     /// Say why a detection was made, or what an HTTP message would give

@@ -116,11 +116,11 @@ pub fn request_facts(head: &RequestHead<'_>) -> RequestFacts {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if starts_with(name, "mcp-") {
             if is("mcp-method") {
-                facts.mcp_method = Some(word(value));
+                facts.mcp_method = Some(word(value, mask::method));
             } else if is("mcp-name") {
                 name_field = Some(value);
             } else if is("mcp-protocol-version") {
-                facts.protocol_version = Some(word(value));
+                facts.protocol_version = Some(word(value, mask::version));
             } else if is("mcp-session-id") {
                 facts.session = Some(Sha256::digest(value).into());
             } else if starts_with(name, "mcp-param-") {
@@ -164,7 +164,7 @@ pub fn response_facts(head: &ResponseHead<'_>) -> ResponseFacts {
         } else if is("mcp-session-id") {
             facts.session = Some(Sha256::digest(value).into());
         } else if is("mcp-protocol-version") {
-            facts.protocol_version = Some(word(value));
+            facts.protocol_version = Some(word(value, mask::version));
         } else if is("sec-websocket-protocol") {
             facts.ws_subprotocol_mcp = lists(value, "mcp");
         } else if is("access-control-allow-headers") || is("access-control-expose-headers") {
@@ -185,7 +185,8 @@ pub fn response_facts(head: &ResponseHead<'_>) -> ResponseFacts {
 /// refuse such a request; a lax one does what the body says.
 pub fn header_mismatch(facts: &RequestFacts, m: &Message) -> bool {
     let differs = |header: Option<&str>, body: Option<&str>| matches!((header, body), (Some(h), Some(b)) if h != b);
-    if differs(facts.mcp_method.as_deref(), m.method.as_deref()) {
+    // What the head says was masked by its shape; the same is done to the body before the two are compared.
+    if differs(facts.mcp_method.as_deref(), m.method.as_deref().map(mask::method).as_deref()) {
         return true;
     }
     let Some(params) = &m.params else {
@@ -203,15 +204,12 @@ pub fn header_mismatch(facts: &RequestFacts, m: &Message) -> bool {
     };
     // `Mcp-Method` says how `Mcp-Name` was masked: as a URI or as a name, like its counterpart in the body.
     let name = facts.mcp_name.as_deref().filter(|_| facts.mcp_method.is_some());
-    differs(name, called) || differs(facts.protocol_version.as_deref(), version)
+    differs(name, called) || differs(facts.protocol_version.as_deref(), version.map(mask::version).as_deref())
 }
 
-/// A value that is a protocol word: a method or a version. Anything else is masked.
-fn word(value: &[u8]) -> String {
-    match str::from_utf8(value) {
-        Ok(text) if text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/$:+".contains(&b)) => mask::name(text),
-        _ => mask::MASK.to_owned(),
-    }
+/// A value that is a protocol word, a method or a version as `shape` wants it. Anything else is masked.
+fn word(value: &[u8], shape: fn(&str) -> String) -> String {
+    str::from_utf8(value).map_or_else(|_| mask::MASK.to_owned(), shape)
 }
 
 /// `Mcp-Name`: plain, or `=?base64?…?=` over UTF-8.

@@ -25,7 +25,7 @@ pub use endpoint::{Endpoint, endpoint_url, target_key};
 pub use fuzz::{fuzz_headers, fuzz_json};
 pub use headers::{Challenge, RequestFacts, ResponseFacts, header_mismatch, request_facts, response_facts};
 pub use judge::{LookAlike, Verdict, judge};
-pub use mask::{clean_uri, looks_secret};
+pub use mask::{clean_text, clean_uri, looks_secret};
 pub use message::{
     Arguments, BodyKind, Evidence, Failure, Id, Implementation, Kind, MAX_ARGUMENTS, MAX_LIST, MAX_TEXT, Message,
     Outcome, Params, Version,

@@ -1,5 +1,7 @@
 //! What may be shown of text from the wire: secrets and values become `…`, before anything is cut.
 
+use std::borrow::Cow;
+
 use crate::message::MAX_TEXT;
 
 /// What stands for a masked value.
@@ -42,6 +44,52 @@ const PREFIXES: &[(&str, usize)] = &[
     ("lin_api_", 12),
     ("ntn_", 20),
     ("sntrys_", 12),
+];
+
+/// Shortest run of characters that is weighed by [`reads_random`], in bytes.
+const MIN_RANDOM: usize = 12;
+/// Least pairs of neighbours to judge by: a date with two letters behind it has too few.
+const MIN_PAIRS: usize = 6;
+/// What a run of words reaches in [`reads_random`]; long names reach far more, random runs fall below nought.
+const MIN_SCORE: i64 = 2;
+/// Longest number that is taken for a count, a time or an account rather than a capability, in digits.
+const MAX_NUMBER: usize = 14;
+/// Longest protocol method that is shown, in bytes.
+const MAX_METHOD: usize = 64;
+/// Longest protocol version that is shown, in bytes.
+const MAX_VERSION: usize = 32;
+/// How often one value may be percent-encoded over; what is encoded deeper is weighed as it stands then.
+const MAX_DECODINGS: usize = 3;
+
+/// The letters that often follow `a`, `b`, … `z` in words and names: about 19 of 20 pairs in real words, and 8 of
+/// 20 where letters are drawn by lot.
+const FOLLOWERS: [&str; 26] = [
+    "abcdfgiklmnprstuvwy",
+    "aeilorstuy",
+    "aehikloprstu",
+    "abdegiorsuy",
+    "abcdefgiklmnpqrstvwxy",
+    "aefilortuy",
+    "aehilnorsu",
+    "aeiortuy",
+    "abcdefgklmnoprstvz",
+    "aeosu",
+    "aeins",
+    "adeiklopstuy",
+    "abceimopsu",
+    "acdefgiknostu",
+    "abcdfgiklmnoprstuvw",
+    "aeiloprstuy",
+    "au",
+    "acdegiklmnorstuvy",
+    "acehiklmopqstuwy",
+    "acefhilmoprstuwy",
+    "abcdeilmnprst",
+    "aeio",
+    "aehinors",
+    "eipt",
+    "mps",
+    "aeoz",
 ];
 
 /// Whether `text` holds something that reads like a credential: a well-known key prefix, a JSON web token, or a
@@ -150,6 +198,113 @@ fn is_word(word: &[u8], whole_piece: bool) -> bool {
     whole_piece && word.len() <= 4 || word.len() >= 3 && vowels * 6 >= word.len() && longest <= 5
 }
 
+/// The stricter form of [`looks_secret`], for places that hold names and tokens but no prose: also any run of 12
+/// characters or more that is hexadecimal, a long number, or made of pairs that words are not made of.
+fn is_secret(text: &str) -> bool {
+    looks_secret(text) || text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-+=~".contains(c))).any(reads_random)
+}
+
+/// Weighs a run of token characters by its neighbours: pairs found in words speak for it, other pairs and changes
+/// between letters, digits and cases against it.
+fn reads_random(run: &str) -> bool {
+    if run.len() < MIN_RANDOM {
+        return false;
+    }
+    let (mut digits, mut letters, mut hex) = (0, 0, 0);
+    for byte in run.bytes() {
+        digits += usize::from(byte.is_ascii_digit());
+        letters += usize::from(byte.is_ascii_alphabetic());
+        hex += usize::from(byte.is_ascii_hexdigit());
+    }
+    if letters == 0 {
+        return digits > MAX_NUMBER;
+    }
+    if digits > 0 && hex >= MIN_RANDOM && hex == digits + letters {
+        return true;
+    }
+    let (mut score, mut weighed) = (0_i64, 0);
+    let mut before = 3;
+    for pair in run.as_bytes().windows(2) {
+        let &[a, b] = pair else {
+            continue;
+        };
+        let (from, to) = (class(a), class(b));
+        weighed += usize::from(from != 3 && to != 3 && (from, to) != (2, 2));
+        score += match (from, to) {
+            (3, _) | (_, 3) | (2, 2) => 0,
+            (2, _) => -3,
+            (_, 2) | (0, 1) => -1,
+            _ => {
+                // `ABc`: a capital that ends a row of them may open a word, which costs as little as in `aBc`.
+                let opens = from == 1 && to == 0 && before == 1;
+                i64::from(if are_neighbours(a, b) { 1_i8 } else { -2 }) - i64::from(opens)
+            }
+        };
+        before = from;
+    }
+    weighed >= MIN_PAIRS && score < MIN_SCORE
+}
+
+/// `a` and `b` often stand side by side in words, whatever their case.
+fn are_neighbours(a: u8, b: u8) -> bool {
+    let at = usize::from(a.to_ascii_lowercase().wrapping_sub(b'a'));
+    FOLLOWERS.get(at).is_some_and(|letters| letters.as_bytes().contains(&b.to_ascii_lowercase()))
+}
+
+/// Free text such as a `User-Agent`, fit for records: each token between blanks that looks like a secret, whole or
+/// in a part, becomes `…`; product tokens and comments stay. At most [`MAX_TEXT`] bytes, cut after masking.
+pub fn clean_text(text: &str) -> String {
+    let mut out = String::new();
+    for piece in text.split_inclusive(char::is_whitespace) {
+        if out.len() > MAX_TEXT {
+            break;
+        }
+        let token = piece.trim_end();
+        if hides_secret(token) {
+            out.push_str(MASK);
+            out.push_str(piece.get(token.len()..).unwrap_or_default());
+        } else {
+            out.push_str(piece);
+        }
+    }
+    let kept = cut(&out, MAX_TEXT).len();
+    out.truncate(kept);
+    out
+}
+
+/// [`is_secret`], also of what the text decodes to.
+fn hides_secret(text: &str) -> bool {
+    if is_secret(text) {
+        return true;
+    }
+    let mut decoded = Cow::Borrowed(text);
+    for _ in 0..MAX_DECODINGS {
+        if !decoded.contains('%') {
+            break;
+        }
+        decoded = percent_decode(&decoded).into();
+        if is_secret(&decoded) {
+            return true;
+        }
+    }
+    false
+}
+
+/// `text` if it has the shape of a JSON-RPC method (at most 64 bytes of `[A-Za-z0-9_.$/-]`), else `…`.
+pub(crate) fn method(text: &str) -> String {
+    let shaped = text.len() <= MAX_METHOD && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.$/-".contains(&b));
+    if shaped && !is_secret(text) { text.to_owned() } else { MASK.to_owned() }
+}
+
+/// `text` if it has the shape of a protocol version (at most 32 bytes of `[A-Za-z0-9._-]`: a date, a draft, a
+/// number or words), else `…`.
+pub(crate) fn version(text: &str) -> String {
+    let shaped = text.len() <= MAX_VERSION && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let draft = text.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("draft"));
+    let weighed = if draft { text.get(5..).unwrap_or_default() } else { text };
+    if shaped && !is_secret(weighed) { text.to_owned() } else { MASK.to_owned() }
+}
+
 /// `text`, or `…` if it looks like a secret; at most [`MAX_TEXT`] bytes.
 pub(crate) fn name(text: &str) -> String {
     if looks_secret(text) { MASK.to_owned() } else { cut(text, MAX_TEXT).to_owned() }
@@ -184,7 +339,10 @@ pub fn clean_uri(uri: &str) -> String {
                 }
                 None => authority,
             };
-            segment(host, &mut out);
+            let web = ["http", "https", "ws", "wss"].iter().any(|s| scheme.eq_ignore_ascii_case(s));
+            // A host on the web is a public name; elsewhere the place may hold anything.
+            let secret = if web { looks_secret(host) } else { hides_secret(host) };
+            out.push_str(if secret { MASK } else { host });
             path
         }
         _ => match rest.split_once(':') {
@@ -216,24 +374,62 @@ fn split_at_char(text: &str, at: char) -> (&str, Option<&str>) {
     text.split_once(at).map_or((text, None), |(a, b)| (a, Some(b)))
 }
 
-/// Writes a path with its secret-looking segments and `;name=value` parameters masked.
+/// Writes a path with its secret-looking segments, the values of `name=value` and `;name=value`, and all that
+/// follows an encoded `?` or `;` masked: some servers and proxies decode first and split then.
 pub(crate) fn clean_path(path: &str, out: &mut String) {
+    let (path, hidden) = encoded(path, b"?;")
+        .map_or((path, None), |(at, end)| (path.get(..at).unwrap_or_default(), path.get(at..end).zip(path.get(end..))));
     for (i, part) in path.split('/').enumerate() {
         if i > 0 {
             out.push('/');
         }
         let mut parts = part.split(';');
-        segment(parts.next().unwrap_or_default(), out);
+        assignment(parts.next().unwrap_or_default(), out);
         for parameter in parts {
             out.push(';');
             clean_pair(parameter, out);
         }
     }
+    if let Some((mark, query)) = hidden {
+        out.push_str(mark);
+        clean_query(query, out);
+    }
+}
+
+/// Where one of `wanted` stands percent-encoded in `text`, once or over and over (`%3F`, `%253F`).
+fn encoded(text: &str, wanted: &[u8]) -> Option<(usize, usize)> {
+    text.match_indices('%').find_map(|(at, _)| {
+        let mut end = at + 1;
+        while text.get(end..).is_some_and(|rest| rest.starts_with("25")) {
+            end += 2;
+        }
+        let byte = u8::from_str_radix(text.get(end..end + 2)?, 16).ok()?;
+        wanted.contains(&byte).then_some((at, end + 2))
+    })
+}
+
+/// Writes a segment; of `name=value` the name only. A `=` with nothing behind it pads base64.
+fn assignment(part: &str, out: &mut String) {
+    let plain = part.find('=').map(|at| (at, at + 1));
+    let sign = match (plain, encoded(part, b"=")) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    let Some((at, end)) = sign else {
+        return segment(part, out);
+    };
+    let (name, value) = (part.get(..at).unwrap_or_default(), part.get(end..).unwrap_or_default());
+    if value.is_empty() || value.starts_with(['=', '%']) {
+        out.push_str(MASK);
+    } else {
+        segment(name, out);
+        out.push_str(part.get(at..end).unwrap_or_default());
+        out.push_str(MASK);
+    }
 }
 
 fn segment(part: &str, out: &mut String) {
-    let secret = looks_secret(part) || (part.contains('%') && looks_secret(&percent_decode(part)));
-    out.push_str(if secret { MASK } else { part });
+    out.push_str(if hides_secret(part) { MASK } else { part });
 }
 
 /// Writes a query with every value masked. A part without `=` is a value too.
@@ -248,13 +444,14 @@ pub(crate) fn clean_query(query: &str, out: &mut String) {
 
 fn clean_pair(pair: &str, out: &mut String) {
     match pair.split_once('=') {
-        Some((name, _)) => {
+        // An encoded `=` or `&` in the name: what follows it is a value to whoever decodes first.
+        Some((name, _)) if encoded(name, b"=&?;").is_none() => {
             segment(cut(name, 64), out);
             out.push('=');
             out.push_str(MASK);
         }
         None if pair.is_empty() => {}
-        None => out.push_str(MASK),
+        _ => out.push_str(MASK),
     }
 }
 

@@ -80,7 +80,14 @@ impl PathFacts {
         let path_and_query = path_and_query(target);
         let (path, query) = split_query(path_and_query);
         let mut clean = String::new();
-        mask::clean_path(mask::cut(path, 4 * MAX_PATH), &mut clean);
+        let held = mask::cut(path, 4 * MAX_PATH);
+        if held.len() == path.len() {
+            mask::clean_path(path, &mut clean);
+        } else {
+            // The last segment may be the beginning of a secret, too short to be known as one.
+            mask::clean_path(held.rfind('/').and_then(|at| held.get(..=at)).unwrap_or_default(), &mut clean);
+            clean.push_str(mask::MASK);
+        }
         if let Some(query) = query {
             clean.push('?');
             mask::clean_query(mask::cut(query, 4 * MAX_PATH), &mut clean);

@@ -106,7 +106,9 @@ impl Pairs {
     /// The place of the next request is unknown.
     fn doubt(&mut self, mut given_up: impl FnMut(ExchangeId, Direction)) {
         self.unsure = true;
-        mem::take(&mut self.early).into_iter().for_each(|id| given_up(id, ToServer));
+        for id in mem::take(&mut self.early) {
+            given_up(id, ToServer);
+        }
     }
 
     /// A final response began: the request it answers, if that can be told. `lost`: others before it may have

@@ -52,6 +52,10 @@ impl Deflater {
         if self.1 {
             self.0.reset();
         }
+        if content.is_empty() {
+            // zlib gives nothing for a second flush in a row; the RFC wants an empty block (RFC 7692 §7.2.3.6).
+            return vec![0];
+        }
         let mut out = Vec::with_capacity(content.len() + 100);
         self.0.compress_vec(content, &mut out, FlushCompress::Sync).unwrap();
         assert_eq!(out.split_off(out.len() - 4), [0, 0, 0xff, 0xff]);
