@@ -243,7 +243,7 @@ impl Exchange {
             });
         });
         self.listed_endpoint = listed;
-        let mut field = |on: &Field, value: &[u8], excerpt: &str| {
+        let mut field = |on: &Field, value: &[u8], excerpt: &dyn Fn() -> String| {
             rules.scan_field(on, value, &mut scratch.rules, &mut |signature, end| {
                 let Some(known) = rules.signatures().get(signature as usize) else { return };
                 count(&mut scratch.stats.signals, signature);
@@ -253,7 +253,7 @@ impl Exchange {
                     kind: SignalKind::Signature,
                     on: on.to_string(),
                     weight: known.weight,
-                    excerpt: cut(excerpt).to_owned(),
+                    excerpt: cut(&excerpt()).to_owned(),
                     offset: end as u64,
                 });
             });
@@ -261,13 +261,13 @@ impl Exchange {
         scratch.text.clear();
         scratch.text.push_str(&seen.host);
         scratch.text.push_str(path);
-        let clean = seen.facts.path.clean.as_str();
-        field(&Field::Url, scratch.text.as_bytes(), clean);
-        field(&Field::RequestUri, path.as_bytes(), clean);
-        field(&Field::RequestMethod, head.method.as_bytes(), head.method);
+        let clean = || seen.facts.path.clean.clone();
+        field(&Field::Url, scratch.text.as_bytes(), &clean);
+        field(&Field::RequestUri, path.as_bytes(), &clean);
+        field(&Field::RequestMethod, head.method.as_bytes(), &|| mcp::clean_text(head.method));
         for (name, on) in rules.request_headers() {
             for value in head.headers.all(name) {
-                field(on, value, safe_value(name, value));
+                field(on, value, &|| safe_value(name, value));
             }
         }
     }
@@ -324,7 +324,7 @@ impl Exchange {
                     let Some(known) = rules.signatures().get(signature as usize) else { return };
                     count(&mut scratch.stats.signals, signature);
                     news.weigh(known.weight);
-                    let excerpt = cut(safe_value(name, value)).to_owned();
+                    let excerpt = cut(&safe_value(name, value)).to_owned();
                     let (id, on) = (known.id.clone(), on.to_string());
                     news.push(Signal {
                         id,
@@ -523,6 +523,9 @@ impl Exchange {
         let [request, response] = &self.sides;
         update.bytes = [request.bytes, response.bytes];
         update.request = self.request.take();
+        if let Some(agent) = update.request.as_mut().and_then(|r| r.user_agent.as_mut()) {
+            *agent = mcp::clean_text(agent);
+        }
         update.response = self.response.take();
         Some(update)
     }
@@ -561,7 +564,7 @@ fn cut(text: &str) -> &str {
 }
 
 /// Header values that are safe to show; others may hold secrets and are not shown.
-fn safe_value<'a>(name: &str, value: &'a [u8]) -> &'a str {
+fn safe_value(name: &str, value: &[u8]) -> String {
     const SAFE: [&str; 8] = [
         "mcp-method",
         "mcp-protocol-version",
@@ -574,7 +577,7 @@ fn safe_value<'a>(name: &str, value: &'a [u8]) -> &'a str {
     ];
     let safe = SAFE.iter().any(|s| s.eq_ignore_ascii_case(name));
     let text = str::from_utf8(value).unwrap_or("");
-    if safe && !mcp::looks_secret(text) { text } else { "" }
+    if safe { mcp::clean_text(text) } else { String::new() }
 }
 
 fn is_page(content_type: &str) -> bool {

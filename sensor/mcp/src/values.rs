@@ -66,7 +66,7 @@ impl Extractor {
             }
             (Node::ParamsMeta, Key::MetaVersion, true) => {
                 if let Some(p) = &mut m.params {
-                    p.meta_version = Some(name(text));
+                    p.meta_version = Some(mask::version(text));
                 }
             }
             (Node::Client, _, true) => {
@@ -94,7 +94,7 @@ impl Extractor {
             }
             (Node::Versions, _, true) => {
                 if let Some(o) = &mut m.result {
-                    push(&mut o.supported_versions, name(text), limits, &mut self.stats);
+                    push(&mut o.supported_versions, mask::version(text), limits, &mut self.stats);
                 }
             }
             (Node::Tool | Node::Prompt, Key::Name, true) => {
@@ -127,7 +127,7 @@ impl Extractor {
             }
             (Node::FailureSupported, _, true) => {
                 if let Some(e) = &mut m.error {
-                    push(&mut e.supported, name(text), limits, &mut self.stats);
+                    push(&mut e.supported, mask::version(text), limits, &mut self.stats);
                 }
             }
             _ => {}
@@ -154,7 +154,7 @@ fn id(text: &str, quoted: bool) -> Id {
 }
 
 fn version(text: &str, quoted: bool) -> Version {
-    if quoted { Version::Text(mask::name(text)) } else { text.parse().map_or(Version::Other, Version::Integer) }
+    if quoted { Version::Text(mask::version(text)) } else { text.parse().map_or(Version::Other, Version::Integer) }
 }
 
 fn implementation(of: Option<&mut Implementation>, key: Key, text: &str) {
