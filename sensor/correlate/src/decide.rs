@@ -374,13 +374,15 @@ pub(crate) fn rank(outcome: &str) -> u8 {
     }
 }
 
-/// Signals strongest first, then by id: the order of a record.
+/// Signals strongest first, facts before patterns, our own packs before others: the order of a record.
+/// Signals strongest first, facts before patterns, our own packs before others: the order of a record.
 pub(crate) fn ordered(signals: &[Signal]) -> Vec<Signal> {
     let mut signals = signals.to_vec();
     signals.sort_by(|a, b| {
         b.weight
             .cmp(&a.weight)
             .then_with(|| a.kind.cmp(&b.kind).reverse())
+            .then_with(|| a.id.starts_with("mcp.").cmp(&b.id.starts_with("mcp.")).reverse())
             .then_with(|| a.id.cmp(&b.id))
             .then_with(|| a.on.cmp(&b.on))
     });
