@@ -4,7 +4,7 @@
 set -eu
 
 # Cargo as rustup installs it need not be on the path of a fresh shell: the Makefile adds the same folder.
-PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
+PATH="$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin"
 
 want=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 how="Install Rust $want or later: https://rustup.rs (curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh)"

@@ -10,6 +10,7 @@
 
 mod canary;
 mod corpus;
+mod found;
 mod properties;
 mod seeds;
 mod sequences;
