@@ -272,7 +272,7 @@ impl Correlator {
 }
 
 /// The era by what marks it, and the versions: one counts as in use where the server went along with it.
-pub(crate) fn settle_versions(unit: &mut Unit, open: &Open, outcome: &str) {
+fn settle_versions(unit: &mut Unit, open: &Open, outcome: &str) {
     let named = open.request.as_deref().and_then(|r| r.facts.protocol_version.clone());
     let refused = !unit.calls.is_empty() && unit.calls.iter().all(|c| c.answer.is_some_and(|a| a.is_error));
     let accepted = outcome == "answered" && !refused;
@@ -337,19 +337,19 @@ pub(crate) fn server_key(
     servers.only_at(&ip, port)
 }
 
-pub(crate) fn is_oauth_path(path: &str) -> bool {
+fn is_oauth_path(path: &str) -> bool {
     ["/register", "/authorize", "/token"].iter().any(|p| path.ends_with(p))
 }
 
 /// Host and path of a URL.
-pub(crate) fn split_url(url: &str) -> Option<(String, &str)> {
+fn split_url(url: &str) -> Option<(String, &str)> {
     let (_, rest) = url.split_once("://")?;
     let at = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(at);
     Some((detect::hosts::normal_host(authority).into_owned(), path))
 }
 
-pub(crate) fn transport_word(word: &str) -> &'static str {
+fn transport_word(word: &str) -> &'static str {
     match word {
         "streamable_http" => "streamable_http",
         "http_sse" => "http_sse",
@@ -358,7 +358,7 @@ pub(crate) fn transport_word(word: &str) -> &'static str {
     }
 }
 
-pub(crate) fn outcome_word(word: &str) -> &'static str {
+fn outcome_word(word: &str) -> &'static str {
     match word {
         "answered" => "answered",
         "challenged" => "challenged",
@@ -366,7 +366,7 @@ pub(crate) fn outcome_word(word: &str) -> &'static str {
     }
 }
 
-pub(crate) fn rank(outcome: &str) -> u8 {
+fn rank(outcome: &str) -> u8 {
     match outcome {
         "answered" => 2,
         "challenged" => 1,
