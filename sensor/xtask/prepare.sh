@@ -35,6 +35,16 @@ missing=""
 command -v cc >/dev/null 2>&1 || missing="$missing gcc"
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 if ! printf '#include <pcap/pcap.h>\n' | cc -E - >/dev/null 2>&1; then missing="$missing libpcap-dev"; fi
+# The second pattern engine: Hyperscan, or its double Vectorscan where that is installed.
+command -v "${PKG_CONFIG:-pkg-config}" >/dev/null 2>&1 || missing="$missing pkg-config"
+if [ -z "${HYPERSCAN_ROOT:-}" ] && [ ! -e /usr/include/hs/hs.h ] \
+    && ! "${PKG_CONFIG:-pkg-config}" --exists libhs 2>/dev/null; then
+    # Hyperscan is for x86 only.
+    case $(uname -m) in
+    x86_64 | amd64) missing="$missing libhyperscan-dev" ;;
+    *) missing="$missing libvectorscan-dev" ;;
+    esac
+fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
 
 if [ -n "$missing" ]; then

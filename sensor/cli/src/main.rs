@@ -62,7 +62,9 @@ fn configuration(cli: &Cli, command: &ConfigCommand, log: &Log) -> Outcome {
             writeln!(out, "ok")?;
         }
         ConfigCommand::Show { overrides } => {
-            let text = config::Config::load(&cli.common, overrides)?.to_toml()?;
+            let config = config::Config::load(&cli.common, overrides)?;
+            let engine = rules::load(&config, log)?.engine_and_why();
+            let text = config.to_toml(&engine)?;
             out.write_all(text.as_bytes())?;
         }
         ConfigCommand::Schema { events } => {

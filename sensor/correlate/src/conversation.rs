@@ -1,5 +1,6 @@
 //! Conversations: the exchanges of one client with one server, across connections.
 
+use crate::limits;
 use crate::unit::{ExchangeKey, Told};
 use detect::{Classification, Confidence};
 
@@ -47,7 +48,59 @@ pub(crate) struct Conversation {
     /// The client ended it; what is still under way may join it for a moment.
     pub(crate) ended: bool,
     /// Calls whose answers may come on another exchange.
-    pub(crate) waiting: Vec<(mcp::Id, Direction, ExchangeKey, u32)>,
+    pub(crate) waiting: Waiting,
+    /// What it weighed when it was last weighed, in bytes.
+    charged: usize,
+}
+
+/// Calls of one conversation that wait for an answer on another exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    calls: Vec<(mcp::Id, Direction, ExchangeKey, u32)>,
+    heap: usize,
+    /// Calls beyond [`MAX_WAITING`]; not yet added to the totals.
+    not_kept: u64,
+}
+
+impl Waiting {
+    pub(crate) fn push(&mut self, id: &mcp::Id, dir: Direction, key: ExchangeKey, seq: u32) {
+        if self.calls.len() >= MAX_WAITING {
+            self.not_kept += 1;
+            return;
+        }
+        self.heap += Self::weight(id);
+        self.calls.push((id.clone(), dir, key, seq));
+    }
+
+    /// Takes out the call of another exchange than `key` that a message of `dir` with this id answers.
+    pub(crate) fn answered(
+        &mut self,
+        id: Option<&mcp::Id>,
+        dir: Direction,
+        key: ExchangeKey,
+    ) -> Option<(ExchangeKey, u32)> {
+        let at = self.calls.iter().position(|(i, d, k, _)| Some(i) == id && *d != dir && *k != key)?;
+        let (id, _, key, seq) = self.calls.swap_remove(at);
+        self.heap = self.heap.saturating_sub(Self::weight(&id));
+        Some((key, seq))
+    }
+
+    /// Forgets those for which `over` holds, given id, exchange and unit.
+    pub(crate) fn forget(&mut self, over: impl Fn(&mcp::Id, ExchangeKey, u32) -> bool) {
+        let heap = &mut self.heap;
+        self.calls.retain(|(id, _, key, seq)| {
+            let over = over(id, *key, *seq);
+            if over {
+                *heap = heap.saturating_sub(Self::weight(id));
+            }
+            !over
+        });
+    }
+
+    fn weight(id: &mcp::Id) -> usize {
+        // A list has room for up to twice what is in it.
+        limits::id(id) + 2 * size_of::<(mcp::Id, Direction, ExchangeKey, u32)>()
+    }
 }
 
 /// Most calls of one conversation that wait for an answer elsewhere.
@@ -60,20 +113,37 @@ impl Conversation {
     fn until(&self) -> Timestamp {
         self.last.plus(if self.ended { Conversations::LINGER } else { Conversations::LIFE })
     }
+
+    /// What it weighs.
+    fn bytes(&self) -> usize {
+        /// Its entries in maps by key, by number and by end.
+        const AROUND: usize = 6 * limits::ENTRY + 2 * size_of::<Key>();
+        let key = match &self.key {
+            Key::Anonymous(_, _, host, path) => 2 * (limits::text(host) + limits::text(path)),
+            Key::Session(..) | Key::Endpoint(..) | Key::Socket(_) => 0,
+        };
+        let server = self.server.as_ref().map_or(0, crate::record::ServerKey::bytes);
+        let flows = self.flows.len() * (size_of::<u64>() + limits::ENTRY / 2);
+        AROUND + size_of::<Self>() + key + server + flows + self.told.bytes() + self.waiting.heap + self.auth.bytes()
+    }
 }
 
-/// All conversations; bounded, the one that would end first goes first.
+/// All conversations, and what they weigh.
 #[derive(Debug, Default)]
 pub(crate) struct Conversations {
     by_key: HashMap<Key, u64>,
-    by_id: HashMap<u64, Conversation>,
+    by_id: HashMap<u64, Box<Conversation>>,
     by_end: BTreeSet<(Timestamp, u64)>,
     next: u64,
+    /// Bytes of all, as of when each was last weighed.
+    bytes: usize,
+    /// Handed out for change since they were last weighed.
+    touched: Vec<u64>,
+    /// Calls that were not kept for want of room in their conversation.
+    pub(crate) calls_not_kept: u64,
 }
 
 impl Conversations {
-    /// Most conversations at once.
-    pub(crate) const MAX: usize = 65_536;
     /// Packet time without an exchange after which a conversation is over.
     pub(crate) const LIFE: i64 = 1800 * Timestamp::SECOND;
     /// The same once the client has ended it.
@@ -96,9 +166,10 @@ impl Conversations {
         };
         self.by_key.insert(key.clone(), id);
         self.by_end.insert((ts.plus(Self::LIFE), id));
+        self.touched.push(id);
         self.by_id.insert(
             id,
-            Conversation {
+            Box::new(Conversation {
                 key,
                 client,
                 server: None,
@@ -117,14 +188,31 @@ impl Conversations {
                 initialized: false,
                 stream: None,
                 ended: false,
-                waiting: Vec::new(),
-            },
+                waiting: Waiting::default(),
+                charged: 0,
+            }),
         );
         id
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<&Conversation> {
-        self.by_id.get(&id)
+        self.by_id.get(&id).map(|c| &**c)
+    }
+
+    /// Weighs what was handed out for change.
+    pub(crate) fn weigh(&mut self) {
+        for id in self.touched.drain(..) {
+            let Some(conversation) = self.by_id.get_mut(&id) else { continue };
+            let before = std::mem::replace(&mut conversation.charged, 0);
+            conversation.charged = conversation.bytes();
+            self.bytes = self.bytes.saturating_sub(before) + conversation.charged;
+            self.calls_not_kept += std::mem::take(&mut conversation.waiting.not_kept);
+        }
+    }
+
+    /// The one that would end first, where all weigh more than `limit`.
+    pub(crate) fn excess(&self, limit: usize) -> Option<u64> {
+        self.by_end.first().map(|(_, id)| *id).filter(|_| self.bytes > limit)
     }
 
     /// For change; marks it used at `ts`.
@@ -134,6 +222,9 @@ impl Conversations {
             self.by_end.remove(&(conversation.until(), id));
             conversation.last = ts;
             self.by_end.insert((conversation.until(), id));
+        }
+        if self.touched.last() != Some(&id) {
+            self.touched.push(id);
         }
         Some(conversation)
     }
@@ -148,8 +239,9 @@ impl Conversations {
     }
 
     /// Takes out one that has ended.
-    pub(crate) fn remove(&mut self, id: u64) -> Option<Conversation> {
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Box<Conversation>> {
         let conversation = self.by_id.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(conversation.charged);
         self.by_end.remove(&(conversation.until(), id));
         self.by_key.remove(&conversation.key);
         Some(conversation)
@@ -158,7 +250,7 @@ impl Conversations {
     /// The next one to go: over at `now`, or, where `all`, simply the first to end.
     pub(crate) fn expired(&self, now: Timestamp, all: bool) -> Option<u64> {
         let (until, id) = self.by_end.first()?;
-        let over = all || *until < now || self.by_id.len() > Self::MAX;
+        let over = all || *until < now;
         over.then_some(*id)
     }
 }

@@ -4,6 +4,7 @@ use crate::conversation::{Conversations, Key};
 use crate::decide::server_key;
 use crate::names::Names;
 use crate::notices::Notices;
+use crate::open::OpenTable;
 use crate::record::{self, Change, NoticeCode, Record};
 use crate::servers::{self, Servers};
 use crate::unit::{ExchangeKey, Open, Unit};
@@ -14,9 +15,6 @@ use std::collections::BTreeMap;
 
 /// Where records go.
 pub type Out<'a> = &'a mut dyn FnMut(Record);
-
-/// Most exchanges with news still to come; the oldest is decided and let go beyond it.
-const MAX_OPEN: usize = 262_144;
 
 /// Totals the serial stage keeps.
 #[derive(Clone, Debug, Default)]
@@ -33,13 +31,20 @@ pub struct Totals {
     pub events: u64,
 }
 
+impl Totals {
+    /// A limit was met `n` times.
+    pub(crate) fn met(&mut self, limit: &str, n: u64) {
+        if n > 0 {
+            *self.limits.entry(limit.to_owned()).or_default() += n;
+        }
+    }
+}
+
 /// The serial stage.
 #[derive(Debug)]
 pub struct Correlator {
     pub(crate) options: Options,
-    pub(crate) open: BTreeMap<ExchangeKey, Open>,
-    pub(crate) deadlines: BTreeMap<(Timestamp, u64), (ExchangeKey, u32)>,
-    pub(crate) next_deadline: u64,
+    pub(crate) open: OpenTable,
     pub(crate) conversations: Conversations,
     pub(crate) servers: Servers,
     pub(crate) names: Names,
@@ -54,9 +59,7 @@ impl Correlator {
         Self {
             notices: Notices::new(options.sensor.clone()),
             options,
-            open: BTreeMap::new(),
-            deadlines: BTreeMap::new(),
-            next_deadline: 0,
+            open: OpenTable::default(),
             conversations: Conversations::default(),
             servers: Servers::default(),
             names: Names::default(),
@@ -71,24 +74,41 @@ impl Correlator {
         match what {
             What::Exchange(id, update) => {
                 let key = (flow.opened.number, id.0);
-                if !self.open.contains_key(&key) {
-                    self.begin(key, Open::new(flow, id.0, ts, place), &update, out);
+                if self.open.get(&key).is_none() {
+                    let mut open = Open::new(flow, id.0, ts, place);
+                    if let Some(request) = &update.request {
+                        open.primary = Unit::new(0, request.ts, request.place);
+                    }
+                    self.open.insert(key, open);
                 }
                 if let Some(open) = self.open.get_mut(&key) {
                     open.missed = missed;
                 }
                 self.update(key, ts, place, *update, out);
             }
-            What::FlowEnd => self.flow_end(flow.opened.number, out),
+            What::FlowEnd => {
+                while let Some(key) = self.open.of_flow(flow.opened.number) {
+                    self.close(key, out);
+                }
+            }
             What::Anomaly(anomaly) => {
                 let flow = detection::flow(&self.options, &flow, missed);
                 let text = format!("receivers may read this HTTP framing in different ways: {}", anomaly.reason());
                 self.notice(ts, NoticeCode::HttpAmbiguity, text, Some(flow), out);
             }
-            What::OverlapConflict => {
+            What::Segments(anomaly) => {
                 let flow = detection::flow(&self.options, &flow, missed);
-                let text = "segments claim the same bytes with other content; the first copy was used".to_owned();
-                self.notice(ts, NoticeCode::OverlapConflict, text, Some(flow), out);
+                let (code, text) = match anomaly {
+                    net::Anomaly::OverlapConflict => (
+                        NoticeCode::OverlapConflict,
+                        "segments claim the same bytes with other content; the first copy was used".to_owned(),
+                    ),
+                    other => (
+                        NoticeCode::TcpAmbiguity,
+                        format!("receivers may read these segments in different ways: {}", other.reason()),
+                    ),
+                };
+                self.notice(ts, code, text, Some(flow), out);
             }
             What::Fault => {
                 let flow = detection::flow(&self.options, &flow, missed);
@@ -96,23 +116,21 @@ impl Correlator {
                 self.notice(ts, NoticeCode::InternalFault, text, Some(flow), out);
             }
         }
+        self.shed(out);
     }
 
     /// A name server answered. Only names that the configuration speaks of are kept.
     pub fn names(&mut self, answer: &proto::dns::Answer) {
         if self.options.generation.scope.speaks_of(&answer.name) {
-            self.names.learn(answer);
+            let forgotten = self.names.learn(answer, self.options.limits.names);
+            self.totals.met("names", forgotten);
         }
     }
 
     /// Packet time has come to `now`: what waits no longer is decided.
     pub fn tick(&mut self, now: Timestamp, out: Out<'_>) {
         self.now = self.now.max(now);
-        while let Some((&(deadline, n), &(key, seq))) = self.deadlines.first_key_value() {
-            if deadline > self.now {
-                break;
-            }
-            self.deadlines.remove(&(deadline, n));
+        while let Some((key, seq)) = self.open.due(self.now) {
             if let Some(unit) = self.open.get_mut(&key).and_then(|o| o.unit(seq)) {
                 unit.due = true;
                 self.settle(key, out);
@@ -121,6 +139,26 @@ impl Correlator {
         while let Some(id) = self.conversations.expired(self.now, false) {
             self.end_conversation(id, out);
         }
+        self.shed(out);
+    }
+
+    /// Lets go of what is over a limit.
+    fn shed(&mut self, out: Out<'_>) {
+        let limits = self.options.limits;
+        while let Some(key) = self.open.excess(limits.open) {
+            self.totals.met("open_exchanges", 1);
+            let text = format!("open exchanges weigh more than {} bytes; the quietest is decided early", limits.open);
+            self.notice(self.now, NoticeCode::LimitMet, text, None, out);
+            self.close(key, out);
+        }
+        self.conversations.weigh();
+        while let Some(id) = self.conversations.excess(limits.conversations) {
+            self.totals.met("conversations", 1);
+            let text = format!("conversations weigh more than {} bytes; the quietest is ended", limits.conversations);
+            self.notice(self.now, NoticeCode::LimitMet, text, None, out);
+            self.end_conversation(id, out);
+        }
+        self.totals.met("calls_waiting_per_session", std::mem::take(&mut self.conversations.calls_not_kept));
     }
 
     /// A notice that no observation carries.
@@ -146,7 +184,7 @@ impl Correlator {
     /// The input is over: everything still open is decided, every conversation ends, every server is `seen`.
     pub fn finish(&mut self, ts: Timestamp, out: Out<'_>) {
         self.now = self.now.max(ts);
-        while let Some((&key, _)) = self.open.first_key_value() {
+        while let Some(key) = self.open.first() {
             self.close(key, out);
         }
         while let Some(id) = self.conversations.expired(self.now, true) {
@@ -182,33 +220,6 @@ impl Correlator {
         counts
     }
 
-    fn begin(&mut self, key: ExchangeKey, mut open: Open, update: &Update, out: Out<'_>) {
-        if let Some(request) = &update.request {
-            open.primary = Unit::new(0, request.ts, request.place);
-        }
-        if self.open.len() >= MAX_OPEN {
-            *self.totals.limits.entry("open_exchanges".into()).or_default() += 1;
-            self.notice(
-                self.now,
-                NoticeCode::LimitMet,
-                format!("more than {MAX_OPEN} exchanges are open; the oldest is decided early"),
-                None,
-                out,
-            );
-            if let Some((&oldest, _)) = self.open.first_key_value() {
-                self.close(oldest, out);
-            }
-        }
-        let deadline = open.primary.deadline;
-        self.open.insert(key, open);
-        self.expect(deadline, key, 0);
-    }
-
-    pub(crate) fn expect(&mut self, deadline: Timestamp, key: ExchangeKey, seq: u32) {
-        self.deadlines.insert((deadline, self.next_deadline), (key, seq));
-        self.next_deadline += 1;
-    }
-
     fn update(&mut self, key: ExchangeKey, ts: Timestamp, place: Place, update: Update, out: Out<'_>) {
         let Update {
             request,
@@ -240,6 +251,7 @@ impl Correlator {
             *mine = theirs.or(*mine);
         }
         let undecoded = ended.iter().flatten().find_map(|e| e.undecoded);
+        let doubt = ended.iter().flatten().find_map(|e| e.doubt);
         for (mine, theirs) in open.ended.iter_mut().zip(ended) {
             *mine = theirs.or(*mine);
         }
@@ -274,13 +286,12 @@ impl Correlator {
             let text = format!("a body of this exchange could not be decoded: {why}");
             self.notice(ts, NoticeCode::Undecoded, text, Some(flow), out);
         }
-        self.settle(key, out);
-    }
-
-    fn flow_end(&mut self, flow: u64, out: Out<'_>) {
-        while let Some((&key, _)) = self.open.range((flow, 0)..=(flow, u32::MAX)).next() {
-            self.close(key, out);
+        if let Some((why, open)) = doubt.zip(self.open.get(&key)) {
+            let flow = detection::flow(&self.options, &open.flow, open.missed);
+            let text = format!("receivers may read the messages of this exchange in different ways: {why}");
+            self.notice(ts, NoticeCode::MessageAmbiguity, text, Some(flow), out);
         }
+        self.settle(key, out);
     }
 
     /// No more news will come of this exchange.
@@ -291,7 +302,7 @@ impl Correlator {
         if let Some(open) = self.open.remove(&key)
             && let Some(c) = open.conversation.and_then(|id| self.conversations.touch(id, self.now))
         {
-            c.waiting.retain(|(_, _, k, _)| *k != key);
+            c.waiting.forget(|_, k, _| k == key);
         }
     }
 
@@ -311,12 +322,15 @@ impl Correlator {
         for seq in ready {
             self.decide(key, seq, out);
         }
+        self.open.drop_decided(&key);
         let Some(open) = self.open.get_mut(&key) else { return };
-        open.extra.retain(|u| u.written.is_none() && !(u.due || open.over));
+        self.totals.met("units_waiting", std::mem::take(&mut open.units_hurried));
         let both = open.ended.iter().all(Option::is_some);
         let waits = open.http_sse && open.primary.written.is_none() && !open.primary.due;
         if both && !waits && open.extra.is_empty() && !open.websocket && !open.over {
             self.open.remove(&key);
+        } else {
+            self.open.touch(&key);
         }
     }
 

@@ -1,10 +1,10 @@
 //! Decisions: a unit becomes a detection, and its server and conversation learn from it.
 
 use crate::conversation::{Key, MAX_FLOWS};
-use crate::correlator::{Correlator, Out, context};
+use crate::correlator::{Correlator, Out};
 use crate::detection;
 use crate::record::{self, Change, NoticeCode, Record, ServerKey};
-use crate::servers::{self, MAX_CLIENTS, MAX_SERVERS, Server, Servers};
+use crate::servers::{self, MAX_CLIENTS, Server, Servers};
 use crate::unit::{ExchangeKey, Open, Told, Unit};
 use detect::{Assessment, Classification, Confidence, Seen, Signal, classify};
 use net::Timestamp;
@@ -15,8 +15,15 @@ impl Correlator {
         let Some(open) = self.open.get_mut(&key) else { return };
         let context = {
             let Some(unit) = open.unit(seq) else { return };
-            let unit = unit.clone();
-            context(open, &unit)
+            for (limit, n) in [
+                ("calls_per_detection", &mut unit.calls_not_kept),
+                ("answers_per_detection", &mut unit.answers_not_kept),
+                ("signals_per_detection", &mut unit.signals_not_kept),
+                ("names_per_detection", &mut unit.told.not_kept),
+            ] {
+                self.totals.met(limit, std::mem::take(n));
+            }
+            if seq == open.primary.seq { open.context() } else { detect::Context::default() }
         };
         let Some(unit) = open.unit(seq) else { return };
         let assessment = Assessment::of(&unit.signals, &context);
@@ -72,9 +79,6 @@ impl Correlator {
         let mut made =
             detection::build(&self.options, open, &unit, known, outcome, confidence, classification, look_alike);
         let ids = (conversation, key.0);
-        if unit.calls_not_kept > 0 {
-            *self.totals.limits.entry("calls_per_detection".into()).or_default() += unit.calls_not_kept;
-        }
         if let Some(server) = server.filter(|_| makes_server) {
             if let Some(open) = self.open.get_mut(&key) {
                 open.server = Some(server.clone());
@@ -146,11 +150,13 @@ impl Correlator {
         ts: Timestamp,
     ) {
         let Some(c) = id.and_then(|id| self.conversations.touch(id, ts)) else { return };
-        c.told.join(&unit.told);
+        self.totals.met("names_per_session", c.told.join(&unit.told));
         c.detections += 1;
         c.initialized |= unit.told.methods.contains("initialize");
         if c.flows.len() < MAX_FLOWS {
             c.flows.insert(flow);
+        } else if !c.flows.contains(&flow) {
+            self.totals.met("flows_per_session", 1);
         }
         c.first = c.first.min(unit.ts);
         c.confidence = c.confidence.max(Some(made.confidence));
@@ -181,34 +187,34 @@ impl Correlator {
         let client = made.flow.client.ip.clone();
         let sensor = self.options.sensor.clone();
         let known = self.servers.all.contains_key(key);
-        if !known && self.servers.all.len() >= MAX_SERVERS {
-            *self.totals.limits.entry("servers".into()).or_default() += 1;
-            self.notice(
-                self.now,
-                NoticeCode::LimitMet,
-                format!("more than {MAX_SERVERS} servers; a further one has detections only"),
-                None,
-                out,
-            );
+        let limit = self.options.limits.servers;
+        if !known && !self.servers.has_room(limit) {
+            self.totals.met("servers", 1);
+            let text = format!("the servers weigh {limit} bytes; a further one has detections only");
+            self.notice(self.now, NoticeCode::LimitMet, text, None, out);
             return Vec::new();
         }
         if !known {
             self.servers.place(key);
         }
-        let server = self.servers.all.entry(key.clone()).or_insert_with(|| Server {
-            told: Told::default(),
-            transports: std::collections::BTreeSet::new(),
-            clients: std::collections::BTreeSet::new(),
-            client_count: 0,
-            calls: 0,
-            auth: made.mcp.auth.clone(),
-            outcome: "unseen",
-            first: unit.ts,
-            last: ts,
-            confidence: made.confidence,
-            classification: made.classification,
-            why: String::new(),
-            header_mismatch: false,
+        let learns = self.servers.may_learn(limit);
+        let server = self.servers.all.entry(key.clone()).or_insert_with(|| {
+            Box::new(Server {
+                told: Told::default(),
+                transports: std::collections::BTreeSet::new(),
+                clients: std::collections::BTreeSet::new(),
+                client_count: 0,
+                calls: 0,
+                auth: made.mcp.auth.clone(),
+                outcome: "unseen",
+                first: unit.ts,
+                last: ts,
+                confidence: made.confidence,
+                classification: made.classification,
+                why: String::new(),
+                header_mismatch: false,
+                charged: 0,
+            })
         });
         let mut novel = Vec::new();
         let mut changes = Vec::new();
@@ -217,7 +223,7 @@ impl Correlator {
             changes.push(Change::New);
         }
         if !server.clients.contains(&client) {
-            if server.clients.len() < MAX_CLIENTS {
+            if server.clients.len() < MAX_CLIENTS && (learns || !known) {
                 novel.push("client".to_owned());
                 server.client_count += 1;
                 server.clients.insert(client.clone());
@@ -226,14 +232,15 @@ impl Correlator {
                 }
             } else {
                 // Whether it is new can no longer be told.
-                *self.totals.limits.entry("clients_per_server".into()).or_default() += 1;
+                self.totals.met("clients_per_server", 1);
             }
         }
-        if unit.told.tools.iter().any(|t| !server.told.tools.contains(t)) {
+        // What is not joined would be new each time.
+        if learns && unit.told.tools.iter().any(|t| !server.told.tools.contains(t)) {
             novel.push("tool".to_owned());
         }
         let listed = &unit.told.tools_listed;
-        if known && !listed.is_subset(&server.told.tools_listed) {
+        if learns && known && !listed.is_subset(&server.told.tools_listed) {
             changes.push(Change::Tools);
         }
         let auth = &made.mcp.auth.kind;
@@ -243,7 +250,11 @@ impl Correlator {
                 changes.push(Change::Auth);
             }
         }
-        server.told.join(&unit.told);
+        if learns {
+            self.totals.met("names_per_server", server.told.join(&unit.told));
+        } else {
+            self.totals.met("server_facts", 1);
+        }
         server.transports.insert(transport_word(&made.mcp.transport));
         server.calls += unit.calls.len() as u64;
         if rank(made.mcp.outcome.as_str()) > rank(server.outcome) || server.why.is_empty() {
@@ -267,6 +278,7 @@ impl Correlator {
         for record in records {
             self.emit(Record::Server(Box::new(record)), out);
         }
+        self.servers.weigh(key);
         novel
     }
 }
@@ -283,16 +295,15 @@ fn settle_versions(unit: &mut Unit, open: &Open, outcome: &str) {
     told.stateless |= !told.session_era && open.request.as_deref().is_some_and(|r| r.facts.mcp_method.is_some());
     let initialize = told.methods.contains("initialize");
     if accepted && !initialize {
-        let offers = std::mem::take(&mut told.offers);
-        offers.iter().chain(&named).for_each(|v| crate::unit::keep(&mut told.versions, v));
+        told.accept_offers();
+        if let Some(named) = named {
+            told.keep(|t| &mut t.versions, &named);
+        }
     } else if let Some(named) = named {
-        crate::unit::keep(&mut told.offers, &named);
+        told.keep(|t| &mut t.offers, &named);
     }
     if !accepted {
-        let tried = std::mem::take(&mut told.versions);
-        for version in &tried {
-            crate::unit::keep(&mut told.offers, version);
-        }
+        told.reject_versions();
     }
 }
 
@@ -374,7 +385,6 @@ fn rank(outcome: &str) -> u8 {
     }
 }
 
-/// Signals strongest first, facts before patterns, our own packs before others: the order of a record.
 /// Signals strongest first, facts before patterns, our own packs before others: the order of a record.
 pub(crate) fn ordered(signals: &[Signal]) -> Vec<Signal> {
     let mut signals = signals.to_vec();

@@ -6,13 +6,16 @@ mod conversation;
 mod correlator;
 mod decide;
 mod detection;
+mod limits;
 mod messages;
 mod names;
 mod notices;
+mod open;
 mod servers;
 mod unit;
 
 pub use correlator::{Correlator, Out, Totals};
+pub use limits::Limits;
 pub use record::Record;
 
 use std::sync::Arc;
@@ -30,4 +33,6 @@ pub struct Options {
     pub look_alikes: bool,
     /// Nothing can be stopped: the strongest thing done is `log`.
     pub passive: bool,
+    /// What may be kept.
+    pub limits: Limits,
 }

@@ -1,6 +1,6 @@
 //! Messages: which conversation they belong to, which call an answer answers.
 
-use crate::conversation::{Key, MAX_WAITING};
+use crate::conversation::Key;
 use crate::correlator::{Correlator, Out};
 use crate::unit::{ExchangeKey, Told, Unit};
 use detect::{Confidence, MessageSeen, Weight};
@@ -36,8 +36,8 @@ impl Correlator {
         }
         for unit in std::iter::once(&open.primary).chain(&open.extra) {
             for call in unit.calls.iter().filter(|c| c.answer.is_none()) {
-                if let (Some(id), true) = (&call.id, conversation.waiting.len() < MAX_WAITING) {
-                    conversation.waiting.push((id.clone(), call.dir, key, unit.seq));
+                if let Some(id) = &call.id {
+                    conversation.waiting.push(id, call.dir, key, unit.seq);
                 }
             }
         }
@@ -82,13 +82,11 @@ impl Correlator {
                     unit.structure("mcp.proof.conversation", on, Weight::Proof, &m.evidence.excerpt, m.evidence.offset);
                 }
                 let (deadline, seq) = (unit.deadline, unit.seq);
-                if let (Some(conversation), Some(id), Kind::Request) = (conversation, &m.id, m.kind())
-                    && conversation.waiting.len() < MAX_WAITING
-                {
-                    conversation.waiting.push((id.clone(), seen.dir, key, seq));
+                if let (Some(conversation), Some(id), Kind::Request) = (conversation, &m.id, m.kind()) {
+                    conversation.waiting.push(id, seen.dir, key, seq);
                 }
                 if !to_primary {
-                    self.expect(deadline, key, seq);
+                    self.open.expect(deadline, key, seq);
                 }
             }
             Kind::Result | Kind::Error => self.answer(key, place, seen, on, proved, out),
@@ -118,21 +116,18 @@ impl Correlator {
             if let (Some(id), Some(rpc)) = (open.conversation, &seen.message.id)
                 && let Some(c) = self.conversations.touch(id, seen.ts)
             {
-                c.waiting.retain(|(i, _, k, s)| !(i == rpc && *k == key && *s == seq));
+                c.waiting.forget(|i, k, s| i == rpc && k == key && s == seq);
             }
             if let Some(late) = late {
                 self.late(key, &late);
             }
             return;
         }
-        let elsewhere = open.conversation.and_then(|id| self.conversations.touch(id, seen.ts)).and_then(|c| {
-            let at = c
-                .waiting
-                .iter()
-                .position(|(id, dir, k, _)| Some(id) == seen.message.id.as_ref() && *dir != seen.dir && *k != key)?;
-            Some(c.waiting.swap_remove(at))
-        });
-        if let Some((_, _, other, seq)) = elsewhere {
+        let elsewhere = open
+            .conversation
+            .and_then(|id| self.conversations.touch(id, seen.ts))
+            .and_then(|c| c.waiting.answered(seen.message.id.as_ref(), seen.dir, key));
+        if let Some((other, seq)) = elsewhere {
             // It answers a call of this conversation: that makes the stream it came on MCP, too.
             if seen.verdict == Verdict::Neutral || proved {
                 open.primary.structure(
@@ -197,8 +192,14 @@ impl Correlator {
         let Some(open) = self.open.get(&key) else { return };
         let conversation = open.conversation;
         let server = conversation.and_then(|id| self.conversations.get(id)).and_then(|c| c.server.clone());
-        if let Some(server) = server.or_else(|| open.server.clone()).and_then(|k| self.servers.all.get_mut(&k)) {
-            server.told.join(&late.told);
+        let server = server.or_else(|| open.server.clone());
+        let learns = self.servers.may_learn(self.options.limits.servers);
+        if let Some((key, server)) = server.and_then(|k| self.servers.all.get_mut(&k).map(|s| (k, s))) {
+            if learns {
+                self.totals.met("names_per_server", server.told.join(&late.told));
+            } else {
+                self.totals.met("server_facts", 1);
+            }
             if late.answered {
                 server.outcome = "answered";
             }
@@ -206,9 +207,10 @@ impl Correlator {
                 server.confidence = Confidence::Confirmed;
                 server.why.clone_from(why);
             }
+            self.servers.weigh(&key);
         }
         if let Some(c) = conversation.and_then(|id| self.conversations.touch(id, self.now)) {
-            c.told.join(&late.told);
+            self.totals.met("names_per_session", c.told.join(&late.told));
             if late.why.is_some() {
                 c.confidence = Some(Confidence::Confirmed);
             }
@@ -251,10 +253,7 @@ impl Late {
         let mut told = unit.told.clone();
         let error = unit.calls.iter().all(|c| c.answer.is_some_and(|a| a.is_error));
         if !error && !told.methods.contains("initialize") {
-            let offers = std::mem::take(&mut told.offers);
-            for version in &offers {
-                crate::unit::keep(&mut told.versions, version);
-            }
+            told.accept_offers();
         }
         let why = unit.signals.iter().find(|s| s.weight == Weight::Proof).map(|s| s.id.clone());
         Self { told, answered: unit.replied, why }

@@ -472,8 +472,12 @@ pub enum NoticeCode {
     UnknownInterface,
     /// Framing that receivers may read in different ways.
     HttpAmbiguity,
+    /// Messages that receivers may read in different ways.
+    MessageAmbiguity,
     /// Segments that claim the same bytes with other content.
     OverlapConflict,
+    /// Segments that receivers may read in different ways.
+    TcpAmbiguity,
     /// A name that the evidence contradicts.
     IdentityMismatch,
     /// `Mcp-*` headers that contradict the body.
@@ -528,6 +532,8 @@ pub struct Stats {
     pub notices: std::collections::BTreeMap<String, u64>,
     /// Limits met, by name.
     pub limits: std::collections::BTreeMap<String, u64>,
+    /// The pattern engine that bodies went through: `rust` or `hyperscan`. Both give the same answers.
+    pub engine: String,
     /// Lines made, this one not counted. Made = written in replay.
     pub events: u64,
 }
@@ -541,7 +547,9 @@ impl NoticeCode {
             Self::SkippedFile => "skipped_file",
             Self::UnknownInterface => "unknown_interface",
             Self::HttpAmbiguity => "http_ambiguity",
+            Self::MessageAmbiguity => "message_ambiguity",
             Self::OverlapConflict => "overlap_conflict",
+            Self::TcpAmbiguity => "tcp_ambiguity",
             Self::IdentityMismatch => "identity_mismatch",
             Self::HeaderMismatch => "header_mismatch",
             Self::LimitMet => "limit_met",

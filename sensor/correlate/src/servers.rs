@@ -1,13 +1,12 @@
 //! The servers of a run.
 
+use crate::limits;
 use crate::record::{Auth, Change, Mcp, Peer, ServerKey, ServerRecord};
 use crate::unit::Told;
 use detect::{Classification, Confidence};
 use net::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most servers kept.
-pub(crate) const MAX_SERVERS: usize = 65_536;
 /// Most client addresses kept of one server.
 pub(crate) const MAX_CLIENTS: usize = 4096;
 /// Most client addresses written in one record.
@@ -29,20 +28,43 @@ pub(crate) struct Server {
     pub(crate) classification: Classification,
     pub(crate) why: String,
     pub(crate) header_mismatch: bool,
+    /// What it weighed when it was last weighed, in bytes.
+    pub(crate) charged: usize,
 }
 
 /// All servers, in a fixed order.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
-    pub(crate) all: BTreeMap<ServerKey, Server>,
+    pub(crate) all: BTreeMap<ServerKey, Box<Server>>,
     /// How many servers an address and port have, and the first of them.
     pub(crate) at: BTreeMap<(String, u16), (u32, ServerKey)>,
+    /// Bytes of all, as of when each was last weighed.
+    bytes: usize,
 }
 
 impl Servers {
     /// The only server at this address and port, if there is just one.
     pub(crate) fn only_at(&self, ip: &str, port: u16) -> Option<ServerKey> {
         self.at.get(&(ip.to_owned(), port)).filter(|(n, _)| *n == 1).map(|(_, key)| key.clone())
+    }
+
+    /// Whether one more may be kept where all may weigh `limit` bytes.
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
+        self.bytes < limit
+    }
+
+    /// Whether more may be learnt of any. A quarter is left to servers that are only known to be there, so that a few
+    /// with much to say do not hide the others.
+    pub(crate) fn may_learn(&self, limit: usize) -> bool {
+        self.bytes < limit - limit / 4
+    }
+
+    /// Weighs one that has changed.
+    pub(crate) fn weigh(&mut self, key: &ServerKey) {
+        let Some(server) = self.all.get_mut(key) else { return };
+        let before = std::mem::replace(&mut server.charged, 0);
+        server.charged = 3 * key.bytes() + server.bytes();
+        self.bytes = self.bytes.saturating_sub(before) + server.charged;
     }
 
     /// Notes where a new server is.
@@ -80,7 +102,31 @@ pub(crate) fn record(
     }
 }
 
+impl ServerKey {
+    /// What it weighs.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + limits::text(&self.host) + limits::text(&self.ip) + limits::text(&self.path)
+    }
+}
+
+impl Auth {
+    /// What it weighs on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        let claims = self.jwt.iter().flat_map(|j| [&j.iss, &j.sub, &j.aud]).flatten();
+        limits::text(&self.kind) + claims.map(|c| limits::text(c)).sum::<usize>()
+    }
+}
+
 impl Server {
+    /// What it weighs, without its key.
+    fn bytes(&self) -> usize {
+        /// Its entries in maps by key and by address, and the set of its transports.
+        const AROUND: usize = 4 * limits::ENTRY + 192;
+        // The longest address in its text form.
+        let clients = self.clients.len() * limits::name("0000:0000:0000:0000:0000:0000:0000:0000");
+        AROUND + size_of::<Self>() + clients + self.told.bytes() + self.auth.bytes() + limits::text(&self.why)
+    }
+
     fn transport(&self) -> &'static str {
         let known = self.transports.iter().find(|t| **t != "unknown");
         known.copied().unwrap_or("unknown")

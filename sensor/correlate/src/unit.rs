@@ -1,5 +1,6 @@
 //! What becomes one detection: a request with its answer, or an exchange with signals.
 
+use crate::limits;
 use detect::{FlowFacts, MessageSeen, Signal, SignalKind, Weight};
 use mcp::{Id, Kind, Verdict};
 use net::{Direction, Place, Timestamp};
@@ -36,6 +37,9 @@ pub(crate) struct AnswerState {
     pub(crate) ts: Timestamp,
 }
 
+/// An answer that came before its call: id, direction, what it says, whether it shows MCP.
+type EarlyAnswer = (Id, Direction, AnswerState, bool);
+
 /// Names a peer gave itself and what else messages told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
@@ -52,18 +56,62 @@ pub(crate) struct Told {
     pub(crate) server: Option<mcp::Implementation>,
     pub(crate) stateless: bool,
     pub(crate) session_era: bool,
+    /// Bytes that the names weigh; never less than they do.
+    heap: usize,
+    /// Names beyond [`MAX_NAMES`], each time one came.
+    pub(crate) not_kept: u64,
+}
+
+/// What keeping a name came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    heap: usize,
+    not_kept: u64,
 }
 
 /// Adds a name unless the set is full.
-pub(crate) fn keep(set: &mut BTreeSet<String>, name: &str) {
-    if set.len() < MAX_NAMES && !set.contains(name) {
-        set.insert(name.to_owned());
+fn keep(set: &mut BTreeSet<String>, name: &str) -> Kept {
+    if set.contains(name) {
+        return Kept::default();
     }
+    if set.len() >= MAX_NAMES {
+        return Kept { heap: 0, not_kept: 1 };
+    }
+    set.insert(name.to_owned());
+    Kept { heap: limits::name(name), not_kept: 0 }
 }
 
 impl Told {
-    /// Joins what another unit told.
-    pub(crate) fn join(&mut self, other: &Self) {
+    /// Bytes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        let peers = self.client.iter().chain(&self.server);
+        self.heap + peers.map(|p| limits::text(&p.name) + limits::text(&p.version)).sum::<usize>()
+    }
+
+    /// Adds a name to one of the sets.
+    pub(crate) fn keep(&mut self, set: impl FnOnce(&mut Self) -> &mut BTreeSet<String>, name: &str) {
+        let kept = keep(set(self), name);
+        self.heap += kept.heap;
+        self.not_kept += kept.not_kept;
+    }
+
+    /// The versions offered are in use.
+    pub(crate) fn accept_offers(&mut self) {
+        for version in std::mem::take(&mut self.offers) {
+            self.keep(|t| &mut t.versions, &version);
+        }
+    }
+
+    /// What was named as in use was only tried.
+    pub(crate) fn reject_versions(&mut self) {
+        for version in std::mem::take(&mut self.versions) {
+            self.keep(|t| &mut t.offers, &version);
+        }
+    }
+
+    /// Joins what another unit told; gives how many names were not kept.
+    pub(crate) fn join(&mut self, other: &Self) -> u64 {
+        let before = self.not_kept;
         for (mine, theirs) in [
             (&mut self.methods, &other.methods),
             (&mut self.tools, &other.tools),
@@ -74,7 +122,9 @@ impl Told {
             (&mut self.offers, &other.offers),
         ] {
             for name in theirs {
-                keep(mine, name);
+                let kept = keep(mine, name);
+                self.heap += kept.heap;
+                self.not_kept += kept.not_kept;
             }
         }
         if other.client.is_some() {
@@ -85,31 +135,32 @@ impl Told {
         }
         self.stateless |= other.stateless;
         self.session_era |= other.session_era;
+        self.not_kept - before
     }
 
     /// What one message tells. `answers` is the method of the call it answers, where known.
     pub(crate) fn message(&mut self, seen: &MessageSeen, answers: Option<&str>) {
         let m = &seen.message;
         if let Some(method) = &m.method {
-            keep(&mut self.methods, method);
+            self.keep(|t| &mut t.methods, method);
             self.session_era |= method == "initialize" || method == "notifications/initialized";
         }
         if let Some(p) = &m.params {
             match m.method.as_deref() {
-                Some("tools/call") => p.name.iter().for_each(|n| keep(&mut self.tools, n)),
-                Some("prompts/get") => p.name.iter().for_each(|n| keep(&mut self.prompts, n)),
+                Some("tools/call") => p.name.iter().for_each(|n| self.keep(|t| &mut t.tools, n)),
+                Some("prompts/get") => p.name.iter().for_each(|n| self.keep(|t| &mut t.prompts, n)),
                 Some("resources/read" | "resources/subscribe" | "resources/unsubscribe") => {
-                    p.uri.iter().for_each(|u| keep(&mut self.resources, u));
+                    p.uri.iter().for_each(|u| self.keep(|t| &mut t.resources, u));
                 }
                 Some("initialize") => {
                     if let Some(mcp::Version::Text(v)) = &p.protocol_version {
-                        keep(&mut self.offers, v);
+                        self.keep(|t| &mut t.offers, v);
                     }
                 }
                 _ => {}
             }
             if let Some(v) = &p.meta_version {
-                keep(&mut self.offers, v);
+                self.keep(|t| &mut t.offers, v);
             }
             let client = p.client_info.as_ref().or(p.meta_client.as_ref());
             if client.is_some() && seen.dir == Direction::ToServer {
@@ -121,12 +172,12 @@ impl Told {
             r.tools
                 .iter()
                 .filter(|_| r.tools_shaped || answers == Some("tools/list"))
-                .for_each(|t| keep(&mut self.tools_listed, t));
-            r.resources.iter().filter(|_| r.resources_shaped).for_each(|t| keep(&mut self.resources, t));
-            r.prompts.iter().filter(|_| answers == Some("prompts/list")).for_each(|t| keep(&mut self.prompts, t));
-            r.input_requests.iter().for_each(|t| keep(&mut self.methods, t));
+                .for_each(|t| self.keep(|t| &mut t.tools_listed, t));
+            r.resources.iter().filter(|_| r.resources_shaped).for_each(|t| self.keep(|t| &mut t.resources, t));
+            r.prompts.iter().filter(|_| answers == Some("prompts/list")).for_each(|t| self.keep(|t| &mut t.prompts, t));
+            r.input_requests.iter().for_each(|t| self.keep(|t| &mut t.methods, t));
             if let Some(mcp::Version::Text(v)) = &r.protocol_version {
-                keep(&mut self.versions, v);
+                self.keep(|t| &mut t.versions, v);
                 self.session_era = true;
             }
             if r.server_info.is_some() && seen.dir == Direction::ToClient {
@@ -153,9 +204,13 @@ pub(crate) struct Unit {
     /// A JSON-RPC message came to the client.
     pub(crate) replied: bool,
     /// Answers whose call has not been seen: on a mirror they may come first.
-    pub(crate) early: Vec<(mcp::Id, Direction, AnswerState, bool)>,
+    pub(crate) early: Vec<EarlyAnswer>,
     /// Calls beyond [`MAX_CALLS`].
     pub(crate) calls_not_kept: u64,
+    /// Answers without a call beyond [`MAX_CALLS`].
+    pub(crate) answers_not_kept: u64,
+    /// Signals beyond [`MAX_SIGNALS`].
+    pub(crate) signals_not_kept: u64,
     /// Written, at this confidence.
     pub(crate) written: Option<detect::Confidence>,
     pub(crate) writes: u32,
@@ -180,6 +235,8 @@ impl Unit {
             replied: false,
             early: Vec::new(),
             calls_not_kept: 0,
+            answers_not_kept: 0,
+            signals_not_kept: 0,
             written: None,
             writes: 0,
         }
@@ -187,9 +244,35 @@ impl Unit {
 
     pub(crate) fn signal(&mut self, signal: Signal) {
         let known = self.signals.iter().any(|s| s.id == signal.id && s.on == signal.on);
-        if !known && self.signals.len() < MAX_SIGNALS {
-            self.signals.push(signal);
+        if known {
+            return;
         }
+        if self.signals.len() < MAX_SIGNALS {
+            self.signals.push(signal);
+        } else {
+            self.signals_not_kept += 1;
+        }
+    }
+
+    /// What it weighs.
+    fn bytes(&self) -> usize {
+        let signal =
+            |s: &Signal| size_of::<Signal>() + limits::text(&s.id) + limits::text(&s.on) + limits::text(&s.excerpt);
+        let call = |c: &CallState| {
+            size_of::<CallState>()
+                + c.id.as_ref().map_or(0, limits::id)
+                + limits::text(&c.method)
+                + limits::some_text(c.name.as_ref())
+                + limits::some_text(c.arguments.as_ref().map(|a| &a.masked))
+        };
+        let early = |(id, ..): &EarlyAnswer| size_of::<EarlyAnswer>() + limits::id(id);
+        // A list has room for up to twice what is in it.
+        let lists = 2 * (self.signals.len() * size_of::<Signal>() + self.calls.len() * size_of::<CallState>());
+        lists
+            + self.told.bytes()
+            + self.signals.iter().map(signal).sum::<usize>()
+            + self.calls.iter().map(call).sum::<usize>()
+            + self.early.iter().map(early).sum::<usize>()
     }
 
     pub(crate) fn structure(&mut self, id: &str, on: &str, weight: Weight, excerpt: &str, offset: u64) {
@@ -246,7 +329,10 @@ impl Unit {
 
     /// Keeps an answer for a call that may still come.
     pub(crate) fn keep_early(&mut self, seen: &MessageSeen) {
-        if let (Some(id), true) = (&seen.message.id, self.early.len() < MAX_CALLS) {
+        let Some(id) = &seen.message.id else { return };
+        if self.early.len() >= MAX_CALLS {
+            self.answers_not_kept += 1;
+        } else {
             let shows = matches!(seen.verdict, Verdict::Proof(_) | Verdict::Strong(_));
             self.early.push((id.clone(), seen.dir, answer_state(seen), shows));
         }
@@ -255,8 +341,7 @@ impl Unit {
     /// Puts an answer that came first to the call that has just been added.
     fn answer_early(&mut self) {
         let Some(call) = self.calls.last_mut() else { return };
-        let fits =
-            |(id, dir, ..): &(mcp::Id, Direction, AnswerState, bool)| Some(id) == call.id.as_ref() && *dir != call.dir;
+        let fits = |(id, dir, ..): &EarlyAnswer| Some(id) == call.id.as_ref() && *dir != call.dir;
         let Some(at) = self.early.iter().position(fits) else { return };
         let (_, _, state, shows) = self.early.swap_remove(at);
         call.answer = Some(AnswerState { ts: call.ts, ..state });
@@ -322,6 +407,12 @@ pub(crate) struct Open {
     pub(crate) provider_servers: Vec<String>,
     pub(crate) over: bool,
     pub(crate) units: u32,
+    /// Units that were decided early because [`MAX_EXTRA`] others came after them; not yet added to the totals.
+    pub(crate) units_hurried: u64,
+    /// Its place among all open exchanges, by when it last had news.
+    pub(crate) age: u64,
+    /// What it weighed when it was last weighed, in bytes.
+    pub(crate) charged: usize,
 }
 
 impl Open {
@@ -347,16 +438,51 @@ impl Open {
             provider_servers: Vec::new(),
             over: false,
             units: 1,
+            units_hurried: 0,
+            age: 0,
+            charged: 0,
         }
+    }
+
+    /// What it weighs.
+    pub(crate) fn bytes(&self) -> usize {
+        /// Its entries in maps by key, by age and by deadline, and the facts of its flow.
+        const AROUND: usize = 4 * limits::ENTRY + 96 + size_of::<FlowFacts>();
+        let request = self.request.as_deref().map_or(0, |r| {
+            let facts = &r.facts;
+            let optional =
+                [&r.user_agent, &facts.mcp_method, &facts.mcp_name, &facts.protocol_version, &facts.resource];
+            let claims = facts.auth.claims.iter().flat_map(|c| [&c.iss, &c.sub]).flatten();
+            size_of::<detect::RequestSeen>()
+                + [&r.method, &r.host, &r.authority, &facts.path.clean, &facts.path.normal]
+                    .into_iter()
+                    .chain(optional.into_iter().flatten())
+                    .chain(claims)
+                    .map(|t| limits::text(t))
+                    .sum::<usize>()
+        });
+        let response = self.response.as_ref().map_or(0, |_| size_of::<detect::ResponseSeen>() + 512);
+        let units = self.extra.iter().map(|u| 2 * size_of::<Unit>() + u.bytes()).sum::<usize>() + self.primary.bytes();
+        let server = self.server.as_ref().map_or(0, crate::record::ServerKey::bytes);
+        let named = self.provider_servers.iter().map(|s| limits::name(s)).sum::<usize>();
+        AROUND
+            + size_of::<Self>()
+            + request
+            + response
+            + units
+            + server
+            + named
+            + limits::some_text(self.resource.as_ref())
     }
 
     /// A new unit for a message that came after the first was written, or in the other direction.
     pub(crate) fn extra_unit(&mut self, ts: Timestamp, place: Place) -> &mut Unit {
         // Not one more than this waits; the oldest is decided as it is.
         if self.extra.len() >= MAX_EXTRA
-            && let Some(oldest) = self.extra.first_mut()
+            && let Some(oldest) = self.extra.iter_mut().find(|u| !u.due)
         {
             oldest.due = true;
+            self.units_hurried += 1;
         }
         let unit = Unit::new(self.units, ts, place);
         self.units += 1;

@@ -47,7 +47,10 @@ impl Assessment {
         let top = signals.iter().map(|s| s.weight).filter(|w| *w > Weight::Medium).max();
         match top {
             Some(Weight::Proof) => return Self::Mcp(Confidence::Confirmed),
-            Some(_) if context.look_alike.is_none() => return Self::Mcp(Confidence::Likely),
+            // Methods of no known vocabulary beside MCP's own are a vendor's, or there to distract.
+            Some(_) if matches!(context.look_alike, None | Some(LookAlike::OtherRpc)) => {
+                return Self::Mcp(Confidence::Likely);
+            }
             _ => {}
         }
         if let Some(what) = context.look_alike {
@@ -96,12 +99,21 @@ mod tests {
         let other = Context { parsed_as_other: true, ..plain };
         let raw = Context { raw_hits_count: [true, false], ..plain };
         let lsp = Context { look_alike: Some(LookAlike::Lsp), ..plain };
+        let rpc = Context { look_alike: Some(LookAlike::OtherRpc), ..plain };
         let path = || signal("mcp.path.telltale", "url", Weight::Medium);
         let body = || signal("cf.body.tools-call", "request.body", Weight::Medium);
         for (name, signals, context, want) in [
             ("nothing", vec![], plain, Nothing),
             ("proof", vec![signal("p", "request.body", Weight::Proof)], other, Mcp(Confidence::Confirmed)),
             ("strong", vec![signal("s", "request.body", Weight::Strong)], plain, Mcp(Confidence::Likely)),
+            ("strong beside LSP", vec![signal("s", "request.body", Weight::Strong)], lsp, Like(LookAlike::Lsp)),
+            (
+                "strong beside a vendor's method",
+                vec![signal("s", "request.body", Weight::Strong)],
+                rpc,
+                Mcp(Confidence::Likely),
+            ),
+            ("path beside a vendor's method", vec![path()], rpc, Like(LookAlike::OtherRpc)),
             ("path", vec![path()], plain, Mcp(Confidence::Possible)),
             ("path visited as a page", vec![path()], page, Nothing),
             ("path of something else", vec![path()], other, Nothing),

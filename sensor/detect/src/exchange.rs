@@ -2,11 +2,13 @@
 //! the same. Owned, `Send`, no lifetime, no thread id.
 
 use crate::inspect::{Inspector, News, Promise, count};
+use crate::kept::KeptHead;
 use crate::observation::{DocumentSeen, EndpointSeen, MessageSeen, RequestSeen, ResponseSeen, SideEnd, Update};
 use crate::rules::{Field, Listed};
 use crate::{Generation, Scratch, Side, Signal, SignalKind, Weight};
-use mcp::{BodyKind, LookAlike, Message, Verdict};
+use mcp::{BodyKind, Doubt, LookAlike, Message, Verdict};
 use net::{Direction, Place, Timestamp};
+use proto::coding::{Codings, Unsupported};
 use proto::{EndKind, Headers, RequestHead, ResponseHead};
 use std::sync::Arc;
 
@@ -17,21 +19,19 @@ const HOST_PACK: &str = "mcp.hosts";
 /// Most signals kept of one exchange between two updates.
 const MAX_SIGNALS: usize = 64;
 /// Most messages kept of one exchange between two updates; more are given at once as an update of their own.
-const MAX_MESSAGES: usize = 256;
+const MAX_MESSAGES: usize = 2048;
 
 /// One exchange under inspection.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
 pub struct Exchange {
     generation: Arc<Generation>,
-    /// The request as seen, until it is sent.
-    request: Option<Box<RequestSeen>>,
-    response: Option<Box<ResponseSeen>>,
+    /// The request head as it came, and whether it was told.
+    request: Option<KeptHead>,
+    request_told: bool,
+    response: Option<ResponseSeen>,
     sides: [SideState; 2],
     news: Gathered,
-    authority: String,
-    /// Path of the target, without the query: what a relative endpoint URL resolves against.
-    target: String,
     websocket: bool,
     listed_endpoint: bool,
     /// A head bears a session id or protocol version of MCP.
@@ -46,18 +46,24 @@ pub struct Exchange {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
 struct SideState {
     inspector: Option<Box<Inspector>>,
     promise: Promise,
-    coding: Option<String>,
+    coding: Option<Result<Codings, Unsupported>>,
     bytes: u64,
     look_alike: Option<LookAlike>,
     parsed: Option<BodyKind>,
+    /// Nothing can come of this body any more.
+    let_go: bool,
+    /// Its type says that it is JSON.
+    is_json: bool,
     over: bool,
 }
 
 /// News since the last update.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
 struct Gathered {
     update: Update,
     /// Something here is worth telling.
@@ -68,6 +74,8 @@ struct Gathered {
     now: Timestamp,
     dir: Option<Direction>,
     look_alike: Option<LookAlike>,
+    /// A message that only MCP sends came.
+    shown: bool,
     neutral: bool,
     endpoint: Option<Vec<u8>>,
 }
@@ -76,11 +84,17 @@ impl News for Gathered {
     fn message(&mut self, message: Message, sse: bool) {
         let verdict = mcp::judge(&message);
         match &verdict {
-            Verdict::Proof(_) | Verdict::Strong(_) => self.telling = true,
+            Verdict::Proof(_) | Verdict::Strong(_) => {
+                self.telling = true;
+                self.shown = true;
+            }
             Verdict::Neutral => self.neutral |= message.jsonrpc,
             Verdict::LookAlike(what) => self.look_alike = Some(*what),
         }
-        if self.update.messages.len() < MAX_MESSAGES {
+        // Messages of others must not take the place of MCP's.
+        let shows = matches!(verdict, Verdict::Proof(_) | Verdict::Strong(_));
+        let most = if shows { 2 * MAX_MESSAGES } else { MAX_MESSAGES };
+        if self.update.messages.len() < most {
             let dir = self.dir.unwrap_or(Direction::ToServer);
             self.update.messages.push(MessageSeen { ts: self.now, dir, message, verdict, sse });
         }
@@ -125,11 +139,10 @@ impl Exchange {
         Self {
             generation,
             request: None,
+            request_told: false,
             response: None,
             sides: [SideState { promise: Promise::Json, ..SideState::default() }, SideState::default()],
             news: Gathered::default(),
-            authority: String::new(),
-            target: String::new(),
             websocket: false,
             listed_endpoint: false,
             marked: false,
@@ -143,46 +156,31 @@ impl Exchange {
 
     /// The request began.
     pub fn request(&mut self, scratch: &mut Scratch, ts: Timestamp, place: Place, head: &RequestHead<'_>) {
-        let facts = mcp::request_facts(head);
-        let authority = authority(head);
-        let host = crate::hosts::normal_host(authority).into_owned();
-        let on_https = head.target.get(..8).is_some_and(|t| t.eq_ignore_ascii_case("https://"));
-        let seen = RequestSeen {
-            ts,
-            place,
-            version: head.version,
-            method: if mcp::looks_secret(head.method) { "…" } else { cut(head.method) }.to_owned(),
-            host: cut(&host).to_owned(),
-            authority: cut(authority).to_owned(),
-            scheme: if on_https { "https" } else { "http" },
-            user_agent: head.headers.text("user-agent").map(|ua| cut(ua).to_owned()),
-            proxied: head.method == "CONNECT" || head.target.contains("://") && !head.target.starts_with('/'),
-            is_form: head.headers.text("content-type").is_some_and(is_form),
-            target_key: mcp::target_key(authority, head.target),
-            facts,
-        };
-        cut(authority).clone_into(&mut self.authority);
-        head.target.split('?').next().unwrap_or("").clone_into(&mut self.target);
-        self.marked = seen.facts.session.is_some() || seen.facts.protocol_version.is_some();
+        let content_type = head.headers.text("content-type");
         let side = &mut self.sides[0];
-        side.coding = codings(&head.headers);
-        if head.headers.text("content-type").is_some_and(|t| is_form(t) || is_page(t)) {
+        side.coding = codings(&head.headers, scratch);
+        side.is_json = content_type.is_some_and(says_json);
+        if content_type.is_some_and(|t| is_form(t) || is_page(t)) {
             side.promise = Promise::Page;
         }
-        self.request_structure(&seen);
-        self.request_signatures(scratch, head, &seen);
-        self.request = Some(Box::new(seen));
+        let path = mcp::normal_target(head.target);
+        if mcp::is_remarkable(head, &path) {
+            let facts = mcp::request_facts(head);
+            self.marked = facts.session.is_some() || facts.protocol_version.is_some();
+            self.request_structure(head.method, &facts);
+        }
+        self.request_signatures(scratch, head, &path);
+        self.request = Some(scratch.heads.keep(ts, place, head));
     }
 
     /// Facts of the request head that are signals of their own.
-    fn request_structure(&mut self, seen: &RequestSeen) {
-        let facts = &seen.facts;
+    fn request_structure(&mut self, method: &str, facts: &mcp::RequestFacts) {
         let news = &mut self.news;
-        if let Some(method) = &facts.mcp_method {
-            news.structure("mcp.proof.method-header", "request.header.mcp-method", Weight::Proof, method);
+        if let Some(named) = &facts.mcp_method {
+            news.structure("mcp.proof.method-header", "request.header.mcp-method", Weight::Proof, named);
         }
-        let lone = matches!(seen.method.as_str(), "GET" | "DELETE")
-            && (facts.accepts_sse || seen.method == "DELETE" || facts.path.well_known.is_some());
+        let lone = matches!(method, "GET" | "DELETE")
+            && (facts.accepts_sse || method == "DELETE" || facts.path.well_known.is_some());
         let weight = if lone { Weight::Strong } else { Weight::Medium };
         if facts.session.is_some() {
             news.structure("mcp.header.session", "request.header.mcp-session-id", weight, "");
@@ -199,7 +197,7 @@ impl Exchange {
         if let Some(telltale) = facts.path.telltale {
             news.structure("mcp.path.telltale", "url", Weight::Medium, telltale);
         }
-        if facts.path.session_query.is_some() && seen.method == "POST" {
+        if facts.path.session_query.is_some() && method == "POST" {
             news.structure("mcp.path.session-query", "url", Weight::Weak, "");
         }
         if facts.path.well_known.is_some_and(|w| w.names_mcp) {
@@ -212,14 +210,15 @@ impl Exchange {
     }
 
     /// What rule files say of the request head.
-    fn request_signatures(&mut self, scratch: &mut Scratch, head: &RequestHead<'_>, seen: &RequestSeen) {
+    fn request_signatures(&mut self, scratch: &mut Scratch, head: &RequestHead<'_>, path: &str) {
         let generation = Arc::clone(&self.generation);
         let rules = &generation.rules;
         let news = &mut self.news;
-        let path = seen.facts.path.normal.as_str();
+        let host = crate::hosts::normal_host(authority(head));
+        let host = cut(&host);
         let mut listed = false;
         let signals = &mut scratch.stats.signals;
-        rules.scan_host(&seen.host, Some(path), &mut |m| {
+        rules.scan_host(host, Some(path), &mut |m| {
             count(signals, m.signature);
             let Some(known) = rules.signatures().get(m.signature as usize) else { return };
             let named = m.category.is_server() && m.has_path && m.path_matches;
@@ -259,9 +258,9 @@ impl Exchange {
             });
         };
         scratch.text.clear();
-        scratch.text.push_str(&seen.host);
+        scratch.text.push_str(host);
         scratch.text.push_str(path);
-        let clean = || seen.facts.path.clean.clone();
+        let clean = || mcp::PathFacts::of(head.target).clean;
         field(&Field::Url, scratch.text.as_bytes(), &clean);
         field(&Field::RequestUri, path.as_bytes(), &clean);
         field(&Field::RequestMethod, head.method.as_bytes(), &|| mcp::clean_text(head.method));
@@ -276,7 +275,8 @@ impl Exchange {
     pub fn response(&mut self, scratch: &mut Scratch, ts: Timestamp, head: &ResponseHead<'_>) {
         let facts = mcp::response_facts(head);
         let side = &mut self.sides[1];
-        side.coding = codings(&head.headers);
+        side.coding = codings(&head.headers, scratch);
+        side.is_json = facts.is_json;
         side.promise = match () {
             () if facts.is_sse => Promise::Sse,
             () if facts.is_json => Promise::Json,
@@ -337,7 +337,7 @@ impl Exchange {
                 });
             }
         }
-        self.response = Some(Box::new(ResponseSeen { ts, version: head.version, status: head.status, facts }));
+        self.response = Some(ResponseSeen { ts, version: head.version, status: head.status, facts });
     }
 
     fn websocket(&mut self) {
@@ -350,26 +350,33 @@ impl Exchange {
 
     /// Body bytes, transfer coding off, content coding on.
     pub fn body(&mut self, scratch: &mut Scratch, ts: Timestamp, dir: Direction, bytes: &[u8]) {
+        let side = dir.of_mut(&mut self.sides);
+        side.bytes += bytes.len() as u64;
+        if side.let_go || side.over {
+            return;
+        }
+        if side.inspector.is_none() && side.coding.is_none() && side.promise.is_none_in(bytes) {
+            side.let_go = true;
+            scratch.stats.bodies_let_go += 1;
+            return;
+        }
         let generation = Arc::clone(&self.generation);
         let rules = &generation.rules;
-        let side = self.side_begun(rules, scratch, dir);
-        side.bytes += bytes.len() as u64;
-        let Some(mut inspector) = side.inspector.take() else { return };
+        let mut inspector = side.inspector.take().unwrap_or_else(|| {
+            let mut inspector = scratch.inspector(Side::of(dir), side.promise, rules);
+            if let Some(coding) = side.coding.take() {
+                inspector.coding(coding, scratch);
+            }
+            inspector
+        });
         self.news.at(ts, dir);
         inspector.feed(rules, scratch, bytes, &mut self.news);
-        self.progress(dir, inspector);
-    }
-
-    fn side_begun(&mut self, rules: &crate::rules::RuleSet, scratch: &mut Scratch, dir: Direction) -> &mut SideState {
-        let side = dir.of_mut(&mut self.sides);
-        if side.inspector.is_none() && !side.over {
-            let mut inspector = Box::new(Inspector::new(Side::of(dir), side.promise, rules));
-            if let Some(coding) = side.coding.take() {
-                inspector.coding(&coding, scratch);
-            }
-            side.inspector = Some(inspector);
+        if inspector.was_let_go() {
+            side.let_go = true;
+            scratch.give_back(inspector);
+        } else {
+            self.progress(dir, inspector);
         }
-        side
     }
 
     /// Puts the inspector back and looks at what it brought.
@@ -390,7 +397,13 @@ impl Exchange {
         side.inspector = Some(inspector);
         if let Some(data) = self.news.endpoint.take() {
             let data = String::from_utf8_lossy(&data);
-            if let Some(endpoint) = mcp::endpoint_url(&self.authority, &self.target, &data) {
+            let resolve =
+                |head: &RequestHead<'_>| mcp::endpoint_url(cut(authority(head)), without_query(head.target), &data);
+            let endpoint = match &self.request {
+                Some(kept) => kept.read(resolve),
+                None => mcp::endpoint_url("", "", &data),
+            };
+            if let Some(endpoint) = endpoint {
                 self.endpoint_seen = true;
                 self.news.update.endpoint = Some(EndpointSeen { key: endpoint.key, session: endpoint.session });
                 self.news.structure("mcp.sse.endpoint", "response.body", Weight::Medium, "event: endpoint");
@@ -452,14 +465,20 @@ impl Exchange {
         let mut end = SideEnd { how, ..SideEnd::default() };
         if let Some(mut inspector) = dir.of_mut(&mut self.sides).inspector.take() {
             self.news.at(ts, dir);
-            inspector.finish(scratch, &generation.rules, &mut self.news);
+            inspector.finish(scratch, &generation.rules, how == EndKind::Cut, &mut self.news);
             end.undecoded = inspector.undecoded();
+            end.doubt = self.doubt(dir, &inspector);
+            // What was meant to be a message and cannot be read must not pass in silence; a gap tells of itself.
+            let meant = !matches!(dir.of(&self.sides).promise, Promise::Sniff | Promise::Page);
+            self.news.telling |= end.doubt.is_some() || meant && end.undecoded.is_some_and(|why| why != "gap");
             end.truncated_at = inspector.truncated_at();
             end.raw_hits_count = inspector.raw_hits_count();
             self.news.telling |= self.news.pattern_hit && (end.raw_hits_count || self.tell_look_alikes);
             self.document(dir, inspector.document());
             self.progress(dir, inspector);
-            dir.of_mut(&mut self.sides).inspector = None;
+            if let Some(inspector) = dir.of_mut(&mut self.sides).inspector.take() {
+                scratch.give_back(inspector);
+            }
         }
         let side = dir.of_mut(&mut self.sides);
         side.over = true;
@@ -472,6 +491,18 @@ impl Exchange {
             && let Some(what) = self.sides.iter().find_map(|s| s.look_alike).or(quote)
         {
             *scratch.stats.look_alikes.entry(what.word()).or_default() += 1;
+        }
+    }
+
+    /// Why receivers may read what went in `dir` differently.
+    fn doubt(&self, dir: Direction, inspector: &Inspector) -> Option<&'static str> {
+        let side = dir.of(&self.sides);
+        let foreign = side.look_alike.is_some_and(|what| what != LookAlike::OtherRpc);
+        match inspector.doubt() {
+            // Much that is sent without a type is no JSON, and nobody expects it to be.
+            Some(Doubt::Broken) if !side.is_json => None,
+            Some(doubt) => Some(doubt.reason()),
+            None => (foreign && self.news.shown).then_some("mixed_vocabulary"),
         }
     }
 
@@ -513,7 +544,7 @@ impl Exchange {
             || update.ended.iter().any(Option::is_some)
             || update.parsed.iter().any(Option::is_some)
             || self.response.is_some()
-            || self.request.is_some();
+            || (self.request.is_some() && !self.request_told);
         if !news {
             return None;
         }
@@ -522,12 +553,23 @@ impl Exchange {
         update.websocket = self.websocket;
         let [request, response] = &self.sides;
         update.bytes = [request.bytes, response.bytes];
-        update.request = self.request.take();
-        if let Some(agent) = update.request.as_mut().and_then(|r| r.user_agent.as_mut()) {
-            *agent = mcp::clean_text(agent);
+        if !std::mem::replace(&mut self.request_told, true) {
+            update.request = self.request.as_ref().map(|kept| Box::new(seen(kept)));
         }
-        update.response = self.response.take();
+        update.response = self.response.take().map(Box::new);
         Some(update)
+    }
+
+    /// Leaves what the next exchange can use again. Dropping it instead loses nothing but speed.
+    pub fn recycle(self, scratch: &mut Scratch) {
+        if let Some(kept) = self.request {
+            scratch.heads.give_back(kept);
+        }
+        for side in self.sides {
+            if let Some(inspector) = side.inspector {
+                scratch.give_back(inspector);
+            }
+        }
     }
 }
 
@@ -536,6 +578,37 @@ impl Gathered {
         self.now = ts;
         self.dir = Some(dir);
     }
+}
+
+/// What is told of a request.
+fn seen(kept: &KeptHead) -> RequestSeen {
+    kept.read(|head| {
+        let authority = authority(head);
+        let on_https = head.target.get(..8).is_some_and(|t| t.eq_ignore_ascii_case("https://"));
+        RequestSeen {
+            ts: kept.ts,
+            place: kept.place,
+            version: head.version,
+            method: if mcp::looks_secret(head.method) { "…" } else { cut(head.method) }.to_owned(),
+            host: cut(&crate::hosts::normal_host(authority)).to_owned(),
+            authority: cut(authority).to_owned(),
+            scheme: if on_https { "https" } else { "http" },
+            user_agent: head.headers.text("user-agent").map(|ua| mcp::clean_text(cut(ua))),
+            proxied: head.method == "CONNECT" || head.target.contains("://") && !head.target.starts_with('/'),
+            is_form: head.headers.text("content-type").is_some_and(is_form),
+            target_key: mcp::target_key(authority, head.target),
+            facts: mcp::request_facts(head),
+        }
+    })
+}
+
+/// `application/json` and all that ends in `+json`.
+fn says_json(content_type: &str) -> bool {
+    content_type.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"json"))
+}
+
+fn without_query(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
 }
 
 /// The authority a request is for: that of an absolute target, else `Host` (RFC 9112 §3.3).
@@ -551,11 +624,9 @@ fn authority<'a>(head: &RequestHead<'a>) -> &'a str {
     head.headers.text("host").or(head.via_connect).unwrap_or("")
 }
 
-/// All content codings as one list (RFC 9110 §8.4).
-fn codings(headers: &Headers<'_>) -> Option<String> {
-    let mut all = headers.all("content-encoding").map(String::from_utf8_lossy);
-    let first = all.next()?.into_owned();
-    Some(all.fold(first, |list, value| list + "," + &value))
+/// All content codings (RFC 9110 §8.4); `None` where there is none.
+fn codings(headers: &Headers<'_>, scratch: &Scratch) -> Option<Result<Codings, Unsupported>> {
+    Codings::read(headers.all("content-encoding"), &scratch.limits.coding).transpose()
 }
 
 /// At most [`MAX_TEXT`] bytes, cut between characters.
@@ -581,13 +652,13 @@ fn safe_value(name: &str, value: &[u8]) -> String {
 }
 
 fn is_page(content_type: &str) -> bool {
-    let lower = content_type.to_ascii_lowercase();
     ["text/html", "application/xhtml", "text/css", "javascript", "image/", "video/", "audio/", "font/"]
         .iter()
-        .any(|t| lower.contains(t))
+        .any(|t| content_type.as_bytes().windows(t.len()).any(|w| w.eq_ignore_ascii_case(t.as_bytes())))
 }
 
 fn is_form(content_type: &str) -> bool {
-    let lower = content_type.to_ascii_lowercase();
-    lower.starts_with("multipart/") || lower.starts_with("application/x-www-form-urlencoded")
+    ["multipart/", "application/x-www-form-urlencoded"]
+        .iter()
+        .any(|t| content_type.get(..t.len()).is_some_and(|start| start.eq_ignore_ascii_case(t)))
 }

@@ -2,14 +2,18 @@
 
 use crate::rules::{BodyState, RuleSet};
 use crate::{Scratch, Side, Signal, SignalKind};
-use mcp::{BodyKind, Message};
-use proto::coding::{Decoder, Stop, Unsupported};
+use mcp::{BodyKind, Doubt, Message};
+use proto::coding::{Codings, Decoder, Stop, Unsupported};
 use proto::sse::{self, Parser};
 
 /// Decoded bytes of a body of no promising type that are looked at before it is let go.
 const SNIFF: usize = 512;
+/// Coded bytes of such a body that are decoded at once.
+const BITE: usize = 64;
 /// Rubbish that a decoder may give before it finds that the label was wrong, in bytes.
 const MISLABELLED: u64 = 64;
+/// Coded bytes that are kept until then.
+const TRIAL: usize = 256;
 /// Kept bytes of an event's data, enough for the URL of an `endpoint` event.
 const EVENT_HEAD: usize = 1024;
 
@@ -29,6 +33,16 @@ pub(crate) enum Promise {
     Page,
 }
 
+impl Promise {
+    /// Whether a body that begins with `bytes` can be let go at once: no type to hold it to, and nothing of interest.
+    pub(crate) fn is_none_in(self, bytes: &[u8]) -> bool {
+        matches!(self, Self::Sniff | Self::Page)
+            && proto::coding::sniff(bytes).is_none()
+            && !may_become_coded(bytes)
+            && matches!(sniff(bytes.get(..SNIFF.min(bytes.len())).unwrap_or(bytes)), Some(Mode::Skip))
+    }
+}
+
 /// Where inspection news go.
 pub(crate) trait News {
     /// A JSON-RPC message is complete.
@@ -45,7 +59,15 @@ pub(crate) struct Inspector {
     side: Side,
     promise: Promise,
     mode: Mode,
+    /// Beginning of a body that cannot be told yet.
+    held: Vec<u8>,
     decoder: Option<Decoder>,
+    /// First bytes as sent: too few to tell the coding by, or given to a decoder that may be the wrong one.
+    first: Vec<u8>,
+    /// The coding was told by the bytes, not by a label.
+    sniffed: bool,
+    /// First bytes that a decoder gave, and how many of them there are.
+    given: ([u8; 4], u8),
     decoded: u64,
     reader: mcp::Reader,
     scan: BodyState,
@@ -56,8 +78,8 @@ pub(crate) struct Inspector {
 
 #[derive(Debug)]
 enum Mode {
-    /// Nothing seen yet; holds what is too short to tell.
-    Undecided(Vec<u8>),
+    /// Too little seen to tell; it is held.
+    Undecided,
     /// A sequence of JSON values.
     Json,
     /// An event stream, and the beginning of the present event's data.
@@ -75,6 +97,7 @@ struct Total {
     json: bool,
     broken: bool,
     other: bool,
+    doubt: Option<Doubt>,
 }
 
 impl Total {
@@ -108,13 +131,17 @@ impl Inspector {
         let mode = match promise {
             Promise::Json | Promise::Messages => Mode::Json,
             Promise::Sse => Mode::Sse(Box::default(), Vec::new()),
-            Promise::Sniff | Promise::Page => Mode::Undecided(Vec::new()),
+            Promise::Sniff | Promise::Page => Mode::Undecided,
         };
         Self {
             side,
             promise,
             mode,
+            held: Vec::new(),
             decoder: None,
+            first: Vec::new(),
+            sniffed: false,
+            given: ([0; 4], 0),
             decoded: 0,
             reader: mcp::Reader::new(),
             scan: scan_state(rules, side, promise),
@@ -124,11 +151,25 @@ impl Inspector {
         }
     }
 
+    /// As new, for another body.
+    pub(crate) fn renew(&mut self, side: Side, promise: Promise, rules: &RuleSet) {
+        let (mut reader, mut held) = (std::mem::take(&mut self.reader), std::mem::take(&mut self.held));
+        let mut first = std::mem::take(&mut self.first);
+        reader.reset();
+        held.clear();
+        first.clear();
+        *self = Self { held, first, reader, ..Self::new(side, promise, rules) };
+    }
+
+    /// The body showed no promise, and nothing is known of it.
+    pub(crate) fn was_let_go(&self) -> bool {
+        matches!(self.mode, Mode::Skip) && self.undecoded.is_none() && self.kind() == BodyKind::Empty
+    }
+
     /// Sets the content coding; says why where that cannot be decoded.
-    pub(crate) fn coding(&mut self, content_encoding: &str, scratch: &mut Scratch) {
-        let values = std::iter::once(content_encoding.as_bytes());
-        match Decoder::new(values, &scratch.limits.coding, &mut scratch.pool) {
-            Ok(decoder) => self.decoder = decoder,
+    pub(crate) fn coding(&mut self, codings: Result<Codings, Unsupported>, scratch: &mut Scratch) {
+        match codings.and_then(|codings| Decoder::of(codings.list(), &mut scratch.pool)) {
+            Ok(decoder) => self.decoder = Some(decoder),
             // A coding nobody knows may be none at all (`aws-chunked`, a typo): look at the bytes as they are.
             Err(unsupported @ Unsupported::Coding) => {
                 *scratch.stats.undecoded.entry(unsupported.reason()).or_default() += 1;
@@ -149,60 +190,133 @@ impl Inspector {
         if matches!(self.mode, Mode::Skip) {
             return;
         }
-        if self.decoder.is_none()
-            && self.decoded == 0
-            && self.promise != Promise::Messages
-            && let Some(coding) = proto::coding::sniff(bytes)
-        {
+        if self.decoder.is_some() || self.decoded > 0 || self.promise == Promise::Messages {
+            self.decode(rules, scratch, bytes, news);
+        } else {
+            self.start(rules, scratch, bytes, news);
+        }
+    }
+
+    /// The first bytes of a body whose coding no label tells; waits until they are enough to tell it by.
+    fn start(&mut self, rules: &RuleSet, scratch: &mut Scratch, bytes: &[u8], news: &mut impl News) {
+        if may_become_coded(bytes) || !self.first.is_empty() {
+            self.first.extend_from_slice(bytes);
+            if may_become_coded(&self.first) {
+                return;
+            }
+            let first = std::mem::take(&mut self.first);
+            self.begin(rules, scratch, &first, news);
+        } else {
+            self.begin(rules, scratch, bytes, news);
+        }
+    }
+
+    /// As [`Self::start`], with enough of them.
+    fn begin(&mut self, rules: &RuleSet, scratch: &mut Scratch, bytes: &[u8], news: &mut impl News) {
+        if let Some(coding) = proto::coding::sniff(bytes) {
+            self.sniffed = true;
             match Decoder::of(&[coding], &mut scratch.pool) {
                 Ok(decoder) => self.decoder = Some(decoder),
                 Err(unsupported) => self.give_up(unsupported.reason(), scratch),
             }
         }
-        let Some(mut decoder) = self.decoder.take() else {
-            self.plain(rules, scratch, bytes, news);
-            return;
-        };
+        self.decode(rules, scratch, bytes, news);
+    }
+
+    /// Takes the coding off, where there is one.
+    fn decode(&mut self, rules: &RuleSet, scratch: &mut Scratch, bytes: &[u8], news: &mut impl News) {
         let limits = scratch.limits.coding;
-        let before = self.decoded;
-        let fed = decoder.feed(&limits, bytes, &mut |plain| self.plain(rules, scratch, plain, news));
-        match fed {
-            Ok(()) if matches!(self.mode, Mode::Skip) => {
-                decoder.finish(&mut scratch.pool);
+        let mut rest = bytes;
+        while !rest.is_empty() && !matches!(self.mode, Mode::Skip) {
+            let Some(mut decoder) = self.decoder.take() else {
+                self.plain(rules, scratch, rest, news);
+                return;
+            };
+            let trial = self.first.len() < TRIAL;
+            let bite = match () {
+                // A body of which the beginning decides is decoded in small bites until it has.
+                () if matches!(self.mode, Mode::Undecided) => BITE,
+                () if trial => TRIAL - self.first.len(),
+                () => rest.len(),
+            };
+            let (now, later) = rest.split_at(bite.min(rest.len()));
+            if trial {
+                self.first.extend_from_slice(now);
             }
-            Ok(()) => self.decoder = Some(decoder),
-            // A wrong label: next to nothing came out, so the bytes may be what they are.
-            Err(Stop::Corrupt) if before == 0 && self.decoded < MISLABELLED => {
-                *scratch.stats.undecoded.entry("mislabelled").or_default() += 1;
-                decoder.finish(&mut scratch.pool);
-                let fresh = Self::new(self.side, self.promise, rules);
-                (self.mode, self.scan, self.decoded) = (fresh.mode, fresh.scan, 0);
-                self.reader.reset();
-                self.plain(rules, scratch, bytes, news);
-            }
-            Err(stop) => {
-                decoder.finish(&mut scratch.pool);
-                self.give_up(stop.reason(), scratch);
+            rest = later;
+            match decoder.feed(&limits, now, &mut |plain| self.given(rules, scratch, plain, news)) {
+                Ok(()) if matches!(self.mode, Mode::Skip) => {
+                    decoder.finish(&mut scratch.pool);
+                }
+                Ok(()) => self.decoder = Some(decoder),
+                // A wrong label: next to nothing came out, so the bytes may be what they are.
+                Err(Stop::Corrupt) if trial && self.decoded < MISLABELLED => {
+                    decoder.finish(&mut scratch.pool);
+                    self.read_otherwise(rules, scratch, news);
+                    self.feed(rules, scratch, rest, news);
+                    return;
+                }
+                Err(stop) => {
+                    decoder.finish(&mut scratch.pool);
+                    self.give_up(stop.reason(), scratch);
+                }
             }
         }
     }
 
+    /// Reads the first bytes again by what they look like.
+    fn read_otherwise(&mut self, rules: &RuleSet, scratch: &mut Scratch, news: &mut impl News) {
+        *scratch.stats.undecoded.entry("mislabelled").or_default() += 1;
+        let first = std::mem::take(&mut self.first);
+        let sniffed = self.sniffed;
+        self.renew(self.side, self.promise, rules);
+        if sniffed {
+            self.plain(rules, scratch, &first, news);
+        } else {
+            self.start(rules, scratch, &first, news);
+        }
+    }
+
+    /// What a decoder gave.
+    fn given(&mut self, rules: &RuleSet, scratch: &mut Scratch, bytes: &[u8], news: &mut impl News) {
+        let (given, n) = &mut self.given;
+        for (slot, byte) in given.iter_mut().skip(usize::from(*n)).zip(bytes) {
+            *slot = *byte;
+            *n += 1;
+        }
+        self.plain(rules, scratch, bytes, news);
+    }
+
     fn plain(&mut self, rules: &RuleSet, scratch: &mut Scratch, bytes: &[u8], news: &mut impl News) {
+        if let (0, Some(first)) = (self.decoded, bytes.first()) {
+            self.look_at_the_type(*first);
+        }
         self.decoded += bytes.len() as u64;
-        if let Mode::Undecided(held) = &mut self.mode {
-            held.extend_from_slice(bytes.get(..SNIFF.min(bytes.len())).unwrap_or(bytes));
-            let Some(mode) = sniff(held) else { return };
-            let held = std::mem::take(held);
-            self.mode = mode;
+        if matches!(self.mode, Mode::Undecided) {
+            self.held.extend_from_slice(bytes.get(..SNIFF.min(bytes.len())).unwrap_or(bytes));
+            let Some(mode) = sniff(&self.held) else { return };
+            // What is no event stream either is what its type says.
+            self.mode = if self.promise == Promise::Json && matches!(mode, Mode::Skip) { Mode::Json } else { mode };
             if matches!(self.mode, Mode::Skip) {
                 scratch.stats.bodies_let_go += 1;
                 return;
             }
+            let held = std::mem::take(&mut self.held);
             let rest = bytes.get(SNIFF.min(bytes.len())..).unwrap_or(&[]);
             self.known(rules, scratch, &held, news);
             self.known(rules, scratch, rest, news);
         } else {
             self.known(rules, scratch, bytes, news);
+        }
+    }
+
+    /// A body may be of the other type than its label says: no JSON begins like a field of an event stream, and no
+    /// field like JSON.
+    fn look_at_the_type(&mut self, first: u8) {
+        match (self.promise, first) {
+            (Promise::Json, b'd' | b'e' | b'i' | b'r' | b':') => self.mode = Mode::Undecided,
+            (Promise::Sse, b'{' | b'[') => self.mode = Mode::Json,
+            _ => {}
         }
     }
 
@@ -216,6 +330,7 @@ impl Inspector {
                 self.reader.feed(limits, bytes, &mut |m| news.message(m, false));
                 if !self.reader.wants_more() {
                     self.total.add(self.reader.finish(&mut |m| news.message(m, false)));
+                    self.total.doubt = self.total.doubt.or(self.reader.doubt());
                     // Of a body that was only sniffed nothing is left to learn.
                     self.mode = if self.promise == Promise::Sniff { Mode::Skip } else { Mode::Patterns };
                 }
@@ -226,7 +341,7 @@ impl Inspector {
                     Events { reader, head, total: &mut self.total, limits, count: &mut scratch.stats.sse_events, news };
                 parser.feed(bytes, &mut events);
             }
-            Mode::Patterns | Mode::Skip | Mode::Undecided(_) => {}
+            Mode::Patterns | Mode::Skip | Mode::Undecided => {}
         }
         let signals = &mut scratch.stats.signals;
         rules.scan_body(&mut self.scan, &mut scratch.rules, bytes, &mut |signature, end| {
@@ -240,7 +355,7 @@ impl Inspector {
             decoder.finish(&mut scratch.pool);
             self.give_up("gap", scratch);
         }
-        self.scan = scan_state(rules, self.side, self.promise);
+        rules.reset_body(&mut self.scan);
         match &mut self.mode {
             Mode::Json => {
                 self.reader.gap(n, &mut |m| news.message(m, false));
@@ -254,35 +369,47 @@ impl Inspector {
                     Events { reader, head, total: &mut self.total, limits, count: &mut scratch.stats.sse_events, news };
                 parser.gap(&mut events);
             }
-            mode @ Mode::Undecided(_) => *mode = Mode::Skip,
+            mode @ Mode::Undecided => *mode = Mode::Skip,
             Mode::Patterns | Mode::Skip => {}
         }
     }
 
     /// A WebSocket message is complete.
     pub(crate) fn message_end(&mut self, rules: &RuleSet, news: &mut impl News) {
-        self.scan = rules.websocket_message();
+        rules.reset_body(&mut self.scan);
         self.total.add(self.reader.finish(&mut |m| news.message(m, false)));
+        self.total.doubt = self.total.doubt.or(self.reader.doubt());
         self.reader.reset();
         if matches!(self.mode, Mode::Patterns) {
             self.mode = Mode::Json;
         }
     }
 
-    /// The body is over.
-    pub(crate) fn finish(&mut self, scratch: &mut Scratch, rules: &RuleSet, news: &mut impl News) {
+    /// The body is over; `cut` where its end was not seen.
+    pub(crate) fn finish(&mut self, scratch: &mut Scratch, rules: &RuleSet, cut: bool, news: &mut impl News) {
+        let doubt = self.total.doubt;
+        if !self.first.is_empty() && self.decoded == 0 && self.decoder.is_none() && self.undecoded.is_none() {
+            let first = std::mem::take(&mut self.first);
+            self.plain(rules, scratch, &first, news);
+        }
+        let (given, n) = self.given;
+        let given = given.get(..usize::from(n)).unwrap_or_default();
+        if self.undecoded.is_none() && proto::coding::sniff(given).is_some() {
+            self.give_up("coded_twice", scratch);
+        }
         if let Some(decoder) = self.decoder.take() {
             decoder.finish(&mut scratch.pool);
         }
-        if let Mode::Undecided(held) = &mut self.mode {
+        if matches!(self.mode, Mode::Undecided) {
             // Too short to tell; what there is may still be a whole small message.
-            let held = std::mem::take(held);
+            let held = std::mem::take(&mut self.held);
             self.mode = Mode::Json;
             self.known(rules, scratch, &held, news);
         }
         match &mut self.mode {
             Mode::Json => {
                 self.total.add(self.reader.finish(&mut |m| news.message(m, false)));
+                self.total.doubt = self.total.doubt.or(self.reader.doubt());
                 self.document = self.reader.document().clone();
             }
             Mode::Sse(parser, head) => {
@@ -292,8 +419,12 @@ impl Inspector {
                     Events { reader, head, total: &mut self.total, limits, count: &mut scratch.stats.sse_events, news };
                 parser.finish(&mut events);
             }
-            Mode::Patterns | Mode::Skip | Mode::Undecided(_) => {}
+            Mode::Patterns | Mode::Skip | Mode::Undecided => {}
         }
+        if cut && matches!(self.total.doubt, Some(Doubt::Broken | Doubt::BrokenRpc)) {
+            self.total.doubt = doubt;
+        }
+        rules.end_body(&mut self.scan, &mut scratch.rules);
     }
 
     /// What the body was, so far.
@@ -311,6 +442,11 @@ impl Inspector {
         self.undecoded
     }
 
+    /// Why receivers may read its messages in different ways.
+    pub(crate) fn doubt(&self) -> Option<Doubt> {
+        self.total.doubt
+    }
+
     /// Decoded bytes up to where decoding stopped, if it did.
     pub(crate) fn truncated_at(&self) -> Option<u64> {
         self.undecoded.map(|_| self.decoded)
@@ -321,6 +457,11 @@ impl Inspector {
         let unparsed = matches!(self.kind(), BodyKind::Broken | BodyKind::NotJson);
         unparsed && !matches!(self.promise, Promise::Page)
     }
+}
+
+/// Whether `bytes` are too few to tell a coding by, and may become one.
+fn may_become_coded(bytes: &[u8]) -> bool {
+    matches!(*bytes, [0x1f | 0x28 | 0x78] | [0x1f, 0x8b] | [0x28, 0xb5] | [0x28, 0xb5, 0x2f] | [0x78, _])
 }
 
 /// What a body of no promising type begins like; `None` while too little has come.
@@ -390,6 +531,7 @@ impl<N: News> sse::Sink for Events<'_, N> {
         *self.count += 1;
         let news = &mut *self.news;
         let kind = self.reader.finish(&mut |m| news.message(m, true));
+        self.total.doubt = self.total.doubt.or(self.reader.doubt());
         self.reader.reset();
         if event.has_data {
             // The data of a named event such as `endpoint` need not be JSON and says nothing against MCP.
@@ -405,6 +547,17 @@ impl<N: News> sse::Sink for Events<'_, N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_bytes_of_a_coding_are_waited_for_and_nothing_else_is() {
+        for magic in [&b"\x1f\x8b\x08"[..], b"\x28\xb5\x2f\xfd", b"\x78\x9c\x4b"] {
+            assert!((1..magic.len()).all(|n| may_become_coded(&magic[..n])), "{magic:?}");
+            assert!(proto::coding::sniff(magic).is_some() && !may_become_coded(magic), "{magic:?}");
+        }
+        for text in [&b""[..], b"{", b"[1", b"\x1f{", b"(1", b"x = 1"] {
+            assert!(!may_become_coded(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn the_first_bytes_tell_what_an_untyped_body_is() {
@@ -423,7 +576,7 @@ mod tests {
                 Mode::Json => "json",
                 Mode::Sse(..) => "sse",
                 Mode::Skip => "skip",
-                Mode::Patterns | Mode::Undecided(_) => "other",
+                Mode::Patterns | Mode::Undecided => "other",
             });
             assert_eq!(got, want, "{held:?}");
         }

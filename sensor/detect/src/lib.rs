@@ -9,6 +9,7 @@ mod classify;
 mod exchange;
 mod generation;
 mod inspect;
+mod kept;
 mod observation;
 mod scope;
 mod scratch;

@@ -63,8 +63,8 @@ pub enum What {
     FlowEnd,
     /// Wire framing that receivers may read differently.
     Anomaly(Anomaly),
-    /// Segments that claim the same bytes with other content.
-    OverlapConflict,
+    /// Segments that could hide bytes from us.
+    Segments(net::Anomaly),
     /// Our own code failed on this flow; it was given up.
     Fault,
 }
@@ -185,6 +185,8 @@ pub struct DocumentSeen {
 pub struct SideEnd {
     /// By its framing, or cut.
     pub how: EndKind,
+    /// Why receivers may read its messages in different ways.
+    pub doubt: Option<&'static str>,
     /// Why part of it could not be decoded.
     pub undecoded: Option<&'static str>,
     /// Decoded bytes before that.
@@ -195,6 +197,6 @@ pub struct SideEnd {
 
 impl Default for SideEnd {
     fn default() -> Self {
-        Self { how: EndKind::Cut, undecoded: None, truncated_at: None, raw_hits_count: false }
+        Self { how: EndKind::Cut, undecoded: None, doubt: None, truncated_at: None, raw_hits_count: false }
     }
 }

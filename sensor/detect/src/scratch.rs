@@ -1,6 +1,13 @@
 //! What a worker lends to the exchanges it inspects: buffers, pools, limits and counters.
 
+use crate::Side;
+use crate::inspect::{Inspector, Promise};
+use crate::kept::Heads;
+use crate::rules::RuleSet;
 use std::collections::BTreeMap;
+
+/// Inspectors of bodies that one shard keeps for use again; each holds some kilobytes.
+const MAX_IDLE: usize = 4;
 
 /// Limits of inspection.
 #[derive(Clone, Debug, Default)]
@@ -57,13 +64,20 @@ pub struct Scratch {
     pub limits: Limits,
     /// Counters.
     pub stats: Stats,
+    /// Request heads of open exchanges.
+    pub(crate) heads: Heads,
     /// A text buffer.
     pub(crate) text: String,
+    #[expect(clippy::vec_box, reason = "an exchange holds its inspector in a box, and takes it from here as it is")]
+    idle: Vec<Box<Inspector>>,
 }
 
 impl Scratch {
     /// Memory that decoders of one shard may hold, in bytes.
     pub const DECODER_BYTES: u64 = 32 << 20;
+    /// Memory that request heads of open exchanges of one shard may take, in bytes. Beyond it the request line and
+    /// the host are kept.
+    pub const HEAD_BYTES: u64 = 2 << 20;
 
     /// Fresh scratch under `limits`.
     pub fn new(limits: Limits) -> Self {
@@ -72,7 +86,30 @@ impl Scratch {
             pool: proto::coding::Pool::new(Self::DECODER_BYTES),
             limits,
             stats: Stats::default(),
+            heads: Heads::new(Self::HEAD_BYTES),
             text: String::new(),
+            idle: Vec::new(),
+        }
+    }
+
+    /// Request heads that were kept without their fields, because [`Self::HEAD_BYTES`] was met.
+    pub fn heads_cut(&self) -> u64 {
+        self.heads.cut()
+    }
+
+    pub(crate) fn inspector(&mut self, side: Side, promise: Promise, rules: &RuleSet) -> Box<Inspector> {
+        match self.idle.pop() {
+            Some(mut inspector) => {
+                inspector.renew(side, promise, rules);
+                inspector
+            }
+            None => Box::new(Inspector::new(side, promise, rules)),
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, inspector: Box<Inspector>) {
+        if self.idle.len() < MAX_IDLE {
+            self.idle.push(inspector);
         }
     }
 }

@@ -11,8 +11,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use detect::rules::{
-    Category, Cost, Field, HostMatch, ListReader, Listed, RuleError, RuleSet, RuleText, Scratch, builtin, compile,
-    fuzz_rules, report, run_examples, unproven,
+    Category, Cost, EngineChoice, EngineKind, Field, HostMatch, ListReader, Listed, RuleError, RuleSet, RuleText,
+    Scratch, builtin, compile, compile_for, fuzz_rules, report, run_examples, unproven,
 };
 use detect::{Side, Weight};
 use proptest::collection::vec;
@@ -90,11 +90,46 @@ fn the_built_in_packs_compile_and_prove_themselves() {
 }
 
 #[test]
+fn every_engine_gives_the_same_hits_in_the_same_order_for_all_examples_of_the_packs() {
+    let kinds = EngineKind::ALL.into_iter().filter(|kind| kind.available().is_ok());
+    let all: Vec<RuleSet> = kinds.map(|kind| compile_for(&builtin(), EngineChoice::Only(kind)).unwrap()).collect();
+    let examples: Vec<&[u8]> =
+        all[0].signatures().iter().flat_map(|s| &s.examples).map(|example| example.text.as_bytes()).collect();
+    let every = examples.concat();
+    let mut scratch = Scratch::default();
+    for text in examples.iter().copied().chain([every.as_slice()]) {
+        let mut hits = |rules: &RuleSet| {
+            let mut found = Vec::new();
+            for mut body in [rules.body(Side::Request), rules.body(Side::Response), rules.websocket_message()] {
+                for size in [7, 1460] {
+                    for piece in text.chunks(size) {
+                        rules.scan_body(&mut body, &mut scratch, piece, &mut |hit, end| found.push((hit, end)));
+                    }
+                    rules.end_body(&mut body, &mut scratch);
+                }
+            }
+            for field in rules.fields() {
+                rules.scan_field(field, text, &mut scratch, &mut |hit, end| found.push((hit, end as u64)));
+            }
+            found
+        };
+        let want = hits(&all[0]);
+        for rules in &all {
+            assert_eq!(hits(rules), want, "{}: {}", rules.engine(), String::from_utf8_lossy(text));
+        }
+    }
+    for rules in &all {
+        assert_eq!(run_examples(rules), [], "{}", rules.engine());
+        assert!(rules.engine_and_why().ends_with(": asked for"), "{}", rules.engine_and_why());
+    }
+}
+
+#[test]
 fn no_pattern_of_the_packs_walks_every_byte_or_weighs_more_than_medium_on_a_body() {
     let rules = packs();
-    for line in report(&rules) {
+    for line in report(&rules).into_iter().filter(|line| line.cost != Cost::ShortField) {
         assert_eq!(line.cost, Cost::RareAnchor, "{line:?}");
-        assert!(line.bound <= 512, "{line:?}");
+        assert!(line.bound.is_some_and(|bound| bound <= 512), "{line:?}");
         assert!(rules.signature(line.signature).unwrap().weight <= Weight::Medium, "{line:?}");
     }
     assert!(rules.table_bytes() <= 1 << 20, "{} bytes", rules.table_bytes());
@@ -311,15 +346,15 @@ fn refused_files_say_where_and_why() {
         ("bad regex", signature("on = \"request.uri\"\nregex = 'ab(c'\n"), 8, 12, "(", "unclosed group"),
         ("unbounded", signature("on = \"request.body\"\nregex = 'ab.*c'\n"), 8, 13, "*", "unbounded"),
         ("anchored", signature("on = \"response.body\"\nregex = '''^ab'''\n"), 8, 12, "^", "anchor"),
-        ("wide", signature("on = \"request.body\"\nregex = 'a{5000}b'\n"), 8, 10, "a{5000}b", "5001 bytes"),
+        ("wide", signature("on = \"request.body\"\nregex = 'a{5000}b'\n"), 8, 10, "a{5000}", "5001 bytes"),
         ("empty match", signature("on = \"request.uri\"\nregex = 'a*'\n"), 8, 10, "a*", "empty text"),
-        ("explosive", signature("on = \"request.body\"\nregex = 'a[a-z]{900}b'\n"), 8, 9, "'a[a-z]{900}b'", "table"),
+        ("explosive", signature("on = \"request.body\"\nregex = 'a[a-z]{900}b'\n"), 8, 11, "[a-z]{900}", "table"),
         (
             "anchor",
             signature("on = \"request.body\"\nregex = 'abc(def|ghi)'\nanchor = \"def\"\n"),
-            8,
             9,
-            "'abc(def|ghi)'",
+            10,
+            "\"def\"",
             "anchor",
         ),
         ("stray anchor", signature("on = \"host\"\nhost = [\"a.b\"]\nanchor = \"def\"\n"), 9, 10, "\"def\"", "anchor"),

@@ -244,7 +244,13 @@ fn short_fields_may_be_anchored() {
 
 #[test]
 fn the_fuzz_target_takes_anything() {
-    for data in ["", "a", "a\nb\nc\nd\ntext abcd", "tools/call\n\"x\"\n(\n[a-z]{3}\nzz tools/call \"x\""] {
+    for data in [
+        "",
+        "a",
+        "a\nb\nc\nd\ntext abcd",
+        "tools/call\n\"x\"\n(\n[a-z]{3}\nzz tools/call \"x\"",
+        "\nx \"method\":\"tools/call\" 123",
+    ] {
         fuzz_engine(data.as_bytes());
     }
 }

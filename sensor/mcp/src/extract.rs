@@ -2,7 +2,7 @@
 //! is skipped; what is kept is bounded by [`Limits`].
 
 use crate::{
-    Document, Failure, Implementation, Limits, Message, Outcome, Params, Stats,
+    Document, Doubt, Failure, Implementation, Limits, Message, Outcome, Params, Stats,
     arguments::{Enter, Masker},
     evidence,
     keys::Key,
@@ -57,6 +57,12 @@ pub(crate) struct Extractor {
     pub(crate) messages: u32,
     /// An object or array was seen at the top level.
     pub(crate) begun: bool,
+    /// Why receivers may read the body differently; the first reason.
+    pub(crate) doubt: Option<Doubt>,
+    /// A decisive member of the current message came twice; came in another case.
+    twice: bool,
+    odd_method: bool,
+    odd_jsonrpc: bool,
     /// A `jsonrpc` member of any value; `seq`, `command`, `type` of the current top-level object.
     jsonrpc_member: bool,
     seq: bool,
@@ -84,6 +90,10 @@ impl Extractor {
             stats: Stats::default(),
             messages: 0,
             begun: false,
+            doubt: None,
+            twice: false,
+            odd_method: false,
+            odd_jsonrpc: false,
             jsonrpc_member: false,
             seq: false,
             command: false,
@@ -103,11 +113,15 @@ impl Extractor {
         self.document = Document::default();
         self.messages = 0;
         self.begun = false;
+        self.doubt = None;
         self.begin_message(0);
     }
 
     fn begin_message(&mut self, offset: u64) {
         self.message = Message { offset, ..Message::default() };
+        self.twice = false;
+        self.odd_method = false;
+        self.odd_jsonrpc = false;
         self.jsonrpc_member = false;
         self.seq = false;
         self.command = false;
@@ -140,6 +154,7 @@ impl Extractor {
                 }
                 Token::ObjectEnd | Token::ArrayEnd => self.close(limits, chunk, pos, out),
                 Token::Broken => {
+                    self.break_off();
                     self.arguments = None;
                     self.give_up(chunk.offset(pos), out);
                     return false;
@@ -157,9 +172,18 @@ impl Extractor {
         let broken = self.tokenizer.finish() == Some(Token::Broken);
         let whole = !broken && self.tokenizer.is_between();
         if !whole {
+            self.break_off();
             self.give_up(end, out);
         }
         whole
+    }
+
+    /// The body is no JSON from here on.
+    fn break_off(&mut self) {
+        let in_message = self.frames.iter().any(|f| f.node == Node::Message);
+        if self.begun {
+            self.doubt.get_or_insert(if in_message && self.jsonrpc_member { Doubt::BrokenRpc } else { Doubt::Broken });
+        }
     }
 
     /// Gives what is known of a message that will not be completed.
@@ -194,6 +218,13 @@ impl Extractor {
         frame.key = key;
         if frame.seen & key.bit() != 0 {
             self.message.duplicate_keys = true;
+            let decisive = matches!(key, Key::Jsonrpc | Key::Method | Key::Params | Key::Result | Key::Error);
+            self.twice |= frame.node == Node::Message && decisive;
+        }
+        if frame.node == Node::Message && key == Key::Other {
+            let text = self.tokenizer.text();
+            self.odd_method |= text.eq_ignore_ascii_case(b"method");
+            self.odd_jsonrpc |= text.eq_ignore_ascii_case(b"jsonrpc");
         }
         frame.seen |= key.bit();
         let node = frame.node;
@@ -512,6 +543,9 @@ impl Extractor {
     fn end_message(&mut self, end: u64, out: &mut dyn FnMut(Message)) {
         let m = &mut self.message;
         m.dap = self.seq && (self.command || self.dap_type);
+        if self.odd_method && m.method.is_none() && (self.jsonrpc_member || self.odd_jsonrpc) {
+            self.doubt.get_or_insert(Doubt::OtherCase);
+        }
         let answer = m.id.is_some() && (m.result.is_some() || m.error.is_some());
         if self.jsonrpc_member || m.method.is_some() || answer || m.dap {
             self.emit(end, out);
@@ -522,6 +556,9 @@ impl Extractor {
         let m = &mut self.message;
         m.bytes = end.saturating_sub(m.offset);
         m.evidence = evidence::of(m, self.places);
+        if self.twice {
+            self.doubt.get_or_insert(Doubt::DuplicateMember);
+        }
         let called = m.method.is_some() || m.result.is_some() || m.error.is_some();
         if called && (self.jsonrpc_member || m.id.is_some()) {
             self.messages = self.messages.saturating_add(1);

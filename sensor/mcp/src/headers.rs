@@ -8,7 +8,7 @@ use base64::{
 use proto::{RequestHead, ResponseHead};
 use sha2::{Digest, Sha256};
 
-use crate::{Auth, Message, PathFacts, Version, clean_uri, mask, oauth};
+use crate::{Auth, Message, PathFacts, Version, clean_uri, mask, oauth, path};
 
 /// Longest encoded `Mcp-Name` that is decoded, in bytes.
 const MAX_ENCODED: usize = 4096;
@@ -100,6 +100,20 @@ pub struct ResponseFacts {
     pub cors_mcp: bool,
     /// `WWW-Authenticate: Bearer`.
     pub challenge: Option<Challenge>,
+}
+
+/// Whether [`request_facts`] may hold a sign of MCP: a screen without allocation for the many heads that have none.
+/// `normal` is [`crate::normal_target`] of the target.
+pub fn is_remarkable(head: &RequestHead<'_>, normal: &str) -> bool {
+    head.headers.0.iter().any(|field| {
+        let name = field.name;
+        match name.as_bytes() {
+            [b'm' | b'M', ..] => starts_with(name, "mcp-"),
+            [b'c' | b'C', b'f' | b'F', ..] => starts_with(name, "cf-mcp-"),
+            [b's' | b'S', ..] => name.eq_ignore_ascii_case("sec-websocket-protocol"),
+            _ => false,
+        }
+    }) || path::is_remarkable(head.target, normal)
 }
 
 /// Reads the head of a request.

@@ -23,7 +23,9 @@ mod wide;
 pub use auth::{Auth, AuthKind, Claims};
 pub use endpoint::{Endpoint, endpoint_url, target_key};
 pub use fuzz::{fuzz_headers, fuzz_json};
-pub use headers::{Challenge, RequestFacts, ResponseFacts, header_mismatch, request_facts, response_facts};
+pub use headers::{
+    Challenge, RequestFacts, ResponseFacts, header_mismatch, is_remarkable, request_facts, response_facts,
+};
 pub use judge::{LookAlike, Verdict, judge};
 pub use mask::{clean_text, clean_uri, looks_secret};
 pub use message::{
@@ -32,5 +34,5 @@ pub use message::{
 };
 pub use methods::{METHODS, Method, Revision, Sender, direction_of, is_mcp_method, method_of};
 pub use oauth::{Document, names_mcp, resource_parameter};
-pub use path::{PathFacts, WellKnown, WellKnownKind, normalise};
-pub use reader::{Limits, Reader, Stats};
+pub use path::{PathFacts, WellKnown, WellKnownKind, normal_target, normalise};
+pub use reader::{Doubt, Limits, Reader, Stats};

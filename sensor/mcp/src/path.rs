@@ -1,5 +1,6 @@
 //! Request targets: what may be recorded, what rules compare, and what the path says of MCP by itself.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
@@ -94,7 +95,7 @@ impl PathFacts {
         }
         let kept = mask::cut(&clean, MAX_PATH).len();
         clean.truncate(kept);
-        let normal = normalise(path);
+        let normal = normal_path(path).into_owned();
         let session_query = query.and_then(session_of);
         Self {
             clean,
@@ -126,6 +127,35 @@ pub(crate) fn path_of(target: &str) -> &str {
 fn split_query(path_and_query: &str) -> (&str, Option<&str>) {
     let rest = path_and_query.split('#').next().unwrap_or_default();
     rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)))
+}
+
+/// [`normalise`] of the path of a target in any form, without a copy where it is normal as it stands.
+pub fn normal_target(target: &str) -> Cow<'_, str> {
+    normal_path(path_of(target))
+}
+
+fn normal_path(path: &str) -> Cow<'_, str> {
+    // A slash may not be followed by another, by a dot, or by nothing.
+    let mut slash = false;
+    let dull = path.len() <= MAX_PATH
+        && path.starts_with('/')
+        && path.bytes().all(|b| {
+            let odd = !b.is_ascii_graphic() || b.is_ascii_uppercase() || matches!(b, b'%' | b'\\' | b';');
+            let breaks = slash && matches!(b, b'/' | b'.');
+            slash = b == b'/';
+            !odd && !breaks
+        })
+        && !slash;
+    if dull || path == "/" { Cow::Borrowed(path) } else { Cow::Owned(normalise(path)) }
+}
+
+/// Whether [`PathFacts`] of a target, whose [`normal_target`] is `normal`, may hold a sign of MCP beyond its shape.
+pub(crate) fn is_remarkable(target: &str, normal: &str) -> bool {
+    let holds = |query: &str, word: &[u8]| query.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    !query.is_empty() && (holds(query, b"session") || holds(query, b"resource="))
+        || telltale(normal, false).is_some()
+        || well_known(normal).is_some()
 }
 
 /// A path as rules compare it: percent-decoded once, backslash and `//` as `/`, dot segments resolved,

@@ -38,6 +38,31 @@ pub struct Stats {
     pub broken: u64,
 }
 
+/// Why receivers may read a body in different ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// A decisive member of a JSON-RPC message stands in it twice (RFC 8259 §4).
+    DuplicateMember,
+    /// `method` in another case, beside `jsonrpc`: some readers ignore case.
+    OtherCase,
+    /// A JSON-RPC message that is no JSON in the end: comments, other quotes, never closed.
+    BrokenRpc,
+    /// The same without a sign of JSON-RPC.
+    Broken,
+}
+
+impl Doubt {
+    /// Stable word for notices.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::DuplicateMember => "duplicate_member",
+            Self::OtherCase => "member_in_another_case",
+            Self::BrokenRpc => "broken_json_rpc",
+            Self::Broken => "broken_json",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The Unicode form is not known yet; what came is in `head`.
@@ -93,6 +118,11 @@ impl Reader {
     /// False once nothing in the body can matter any more: it is not JSON, or was lost to an error or a gap.
     pub fn wants_more(&self) -> bool {
         matches!(self.phase, Phase::Head | Phase::Blank | Phase::Json)
+    }
+
+    /// Why receivers may read the body in different ways, once something shows it.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.extractor.as_ref().and_then(|e| e.doubt)
     }
 
     /// What the reader learned of a document that is no JSON-RPC; of interest after [`Reader::finish`].
@@ -269,5 +299,51 @@ impl Reader {
             extractor.stats.broken += 1;
             self.phase = Phase::Lost;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BodyKind, Doubt, Limits, Reader};
+
+    #[test]
+    fn what_receivers_may_read_differently_is_told_however_it_is_cut() {
+        for (body, want) in [
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, None),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"x"}"#, Some(Doubt::DuplicateMember)),
+            (r#"{"jsonrpc":"2.0","jsonrpc":"1.0","id":1,"method":"x"}"#, Some(Doubt::DuplicateMember)),
+            (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x","params":{"a":1,"a":2}}"#, None),
+            (r#"{"params":1,"params":2}"#, None),
+            (r#"{"jsonrpc":"2.0","id":1,"Method":"x"}"#, Some(Doubt::OtherCase)),
+            (r#"{"JsonRpc":"2.0","METHOD":"x"}"#, Some(Doubt::OtherCase)),
+            (r#"{"Method":"GET"}"#, None),
+            (r#"{"jsonrpc":"2.0","method":"x","Method":"y"}"#, None),
+            (r#"{"jsonrpc":"2.0","method"/**/:"x"}"#, Some(Doubt::BrokenRpc)),
+            (r#"{"jsonrpc":"2.0","method":"x""#, Some(Doubt::BrokenRpc)),
+            (r#"{"a":1}"#, None),
+            (r#"{"a":1} x"#, Some(Doubt::Broken)),
+            (r#"{"a":"#, Some(Doubt::Broken)),
+            ("plain text", None),
+            ("", None),
+        ] {
+            for size in [body.len().max(1), 1] {
+                let mut reader = Reader::new();
+                for piece in body.as_bytes().chunks(size) {
+                    reader.feed(&Limits::default(), piece, &mut |_| ());
+                }
+                reader.finish(&mut |_| ());
+                assert_eq!(reader.doubt(), want, "{body} in pieces of {size}");
+                reader.reset();
+                assert_eq!(reader.doubt(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_were_not_seen_raise_no_doubt() {
+        let mut reader = Reader::new();
+        reader.feed(&Limits::default(), br#"{"jsonrpc":"2.0","method":"#, &mut |_| ());
+        reader.gap(9, &mut |_| ());
+        assert_eq!((reader.finish(&mut |_| ()), reader.doubt()), (BodyKind::Broken, None));
     }
 }

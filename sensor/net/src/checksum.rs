@@ -59,17 +59,18 @@ fn pseudo_header(packet: &Packet, len: u32) -> u64 {
 }
 
 /// Sum of 16-bit words in the machine's own order, unfolded: a ones' complement sum does not care, and 32-bit steps
-/// into 64 bits are what compilers turn into vector code. No frame is long enough to overflow it.
+/// into 64 bits are what compilers turn into vector code. It wraps so that it can be, and never does: no frame is
+/// long enough to overflow it.
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
-    let total: u64 = words.iter().map(|w| u64::from(u32::from_ne_bytes(*w))).sum();
+    let total = words.iter().fold(0_u64, |sum, w| sum.wrapping_add(u64::from(u32::from_ne_bytes(*w))));
     let last = match *rest {
         [a, b, c] => u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, 0])),
         [a, b] => u64::from(u16::from_ne_bytes([a, b])),
         [a] => u64::from(u16::from_ne_bytes([a, 0])),
         _ => 0,
     };
-    total + last
+    total.wrapping_add(last)
 }
 
 /// Folds a sum to 16 bits, adding the carries back in.

@@ -15,7 +15,7 @@ mod tuple;
 pub use checksum::tcp_checksum_ok;
 pub use community::community_id;
 pub use decode::{MAX_EXTENSION_HEADERS, MAX_VLAN_TAGS, Undecoded, decode};
-pub use flow::{Anomaly, App, Data, Flow, FlowEnd, FlowTable, Interest, Limits, Piece, Stats};
+pub use flow::{Anomaly, App, Data, Flow, FlowEnd, FlowTable, Interest, Limits, Piece, Spot, Stats};
 pub use frame::{Frame, LinkType, Place};
 #[doc(hidden)]
 pub use fuzz::{fuzz_decode, fuzz_reassembly};

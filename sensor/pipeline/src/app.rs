@@ -49,6 +49,8 @@ impl Work {
 pub(crate) struct FlowApp {
     conn: Box<Conn>,
     exchanges: Vec<(ExchangeId, Exchange)>,
+    /// Exchanges before this one were let go, or are over: what still comes of them begins none anew.
+    kept_from: ExchangeId,
     facts: Option<Arc<FlowFacts>>,
     /// Why the rest is not looked at, and the flow's bytes when that was decided.
     bypass: Option<(&'static str, u64)>,
@@ -56,9 +58,9 @@ pub(crate) struct FlowApp {
 
 impl FlowApp {
     fn read(&mut self, flow: &Flow, piece: Piece<'_>, cx: &mut Context) -> Interest {
-        let Self { conn, exchanges, .. } = self;
+        let Self { conn, exchanges, kept_from, .. } = self;
         let Context { limits, proto: stats, work } = cx;
-        let mut sink = Sink { exchanges, cx: work, ts: piece.ts, place: piece.place, anomalies: Vec::new() };
+        let mut sink = Sink { exchanges, kept_from, cx: work, ts: piece.ts, place: piece.place, anomalies: Vec::new() };
         let dir = piece.dir;
         let interest = match piece.data {
             Data::Bytes(bytes) => conn.bytes(limits, stats, dir, bytes, &mut sink),
@@ -73,8 +75,8 @@ impl FlowApp {
         for anomaly in anomalies {
             self.tell(flow, piece.ts, piece.place, work, What::Anomaly(anomaly));
         }
-        if let Data::Anomaly(net::Anomaly::OverlapConflict) = piece.data {
-            self.tell(flow, piece.ts, piece.place, work, What::OverlapConflict);
+        if let Data::Anomaly(anomaly) = piece.data {
+            self.tell(flow, piece.ts, piece.place, work, What::Segments(anomaly));
         }
         self.news(flow, piece.ts, piece.place, work);
         match interest {
@@ -93,7 +95,8 @@ impl FlowApp {
             let id = *id;
             let update: Option<Box<Update>> = exchange.take_update();
             if exchange.is_over() {
-                self.exchanges.remove(at);
+                let (_, exchange) = self.exchanges.remove(at);
+                exchange.recycle(&mut cx.scratch);
             } else {
                 at += 1;
             }
@@ -132,7 +135,13 @@ impl FlowApp {
 
 impl App<Context> for FlowApp {
     fn open(flow: &Flow, _cx: &mut Context) -> Self {
-        Self { conn: Box::new(Conn::new(flow.midstream)), exchanges: Vec::new(), facts: None, bypass: None }
+        Self {
+            conn: Box::new(Conn::new(flow.midstream)),
+            exchanges: Vec::new(),
+            kept_from: ExchangeId(0),
+            facts: None,
+            bypass: None,
+        }
     }
 
     fn piece(&mut self, flow: &Flow, piece: Piece<'_>, cx: &mut Context) -> Interest {
@@ -153,8 +162,8 @@ impl App<Context> for FlowApp {
         }
         let (ts, place) = (flow.last, flow.opened);
         let closed = catch_unwind(AssertUnwindSafe(|| {
-            let Self { conn, exchanges, .. } = &mut self;
-            let mut sink = Sink { exchanges, cx, ts, place, anomalies: Vec::new() };
+            let Self { conn, exchanges, kept_from, .. } = &mut self;
+            let mut sink = Sink { exchanges, kept_from, cx, ts, place, anomalies: Vec::new() };
             conn.close(limits, stats, &mut sink);
             self.news(flow, ts, place, cx);
         }));
@@ -170,6 +179,7 @@ impl App<Context> for FlowApp {
 /// Takes parts to their exchanges.
 struct Sink<'a> {
     exchanges: &'a mut Vec<(ExchangeId, Exchange)>,
+    kept_from: &'a mut ExchangeId,
     cx: &'a mut Work,
     ts: Timestamp,
     place: Place,
@@ -181,9 +191,13 @@ impl PartSink for Sink<'_> {
         let at = if let Some(at) = self.exchanges.iter().rposition(|(i, _)| *i == id) {
             at
         } else {
+            if id < *self.kept_from {
+                return;
+            }
             if self.exchanges.len() >= MAX_EXCHANGES {
                 self.cx.exchanges_let_go += 1;
-                self.exchanges.remove(0);
+                let (oldest, _) = self.exchanges.remove(0);
+                *self.kept_from = ExchangeId(oldest.0.saturating_add(1)).max(*self.kept_from);
             }
             self.exchanges.push((id, Exchange::new(Arc::clone(&self.cx.generation), self.cx.look_alikes)));
             self.exchanges.len() - 1

@@ -52,9 +52,14 @@ impl Dispatcher {
     ///
     /// Where the source fails in a way that a notice cannot carry.
     pub(crate) fn next(&mut self, jobs: &mut Vec<Vec<Job>>) -> Result<(Option<Batch>, Extras), capture::ReadError> {
-        jobs.clear();
+        // Lists that come back empty keep their room.
         jobs.resize_with(self.workers, Vec::new);
+        jobs.iter_mut().for_each(Vec::clear);
         let batch = self.reader.next_batch()?;
+        let frames = batch.as_ref().map_or(0, |batch| batch.frames().len());
+        for jobs in jobs.iter_mut() {
+            jobs.reserve(frames / self.workers);
+        }
         let mut extras =
             Extras { notices: self.reader.notices().collect(), position: self.reader.position(), ..Extras::default() };
         if let Some(batch) = &batch {

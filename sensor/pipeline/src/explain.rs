@@ -43,6 +43,7 @@ pub fn explain(bytes: &[u8], generation: &Arc<Generation>) -> Vec<Record> {
         files: Vec::new(),
         look_alikes: true,
         passive: true,
+        limits: correlate::Limits::default(),
     };
     let mut serial = Correlator::new(options);
     let mut records = Vec::new();

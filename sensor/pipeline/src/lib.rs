@@ -22,6 +22,21 @@ pub struct Limits {
     pub protocols: proto::Limits,
     /// Of inspection.
     pub inspection: detect::Limits,
+    /// Of the serial stage; for all shards together.
+    pub correlation: correlate::Limits,
+}
+
+impl Limits {
+    /// What one flow takes beside its readers, in bytes: its entry, its place in the index, and what is lost while
+    /// tables grow; measured with a million half-open flows.
+    pub const FLOW_BYTES: u64 = 256;
+
+    /// What traffic can make all shards and the serial stage hold under these limits, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        let flows = self.flows.flows as u64 * Self::FLOW_BYTES + self.flows.held_total as u64;
+        let shard = flows + detect::Scratch::DECODER_BYTES + detect::Scratch::HEAD_BYTES;
+        shard * u64::from(worker::SHARDS) + self.correlation.total() as u64
+    }
 }
 
 /// How a replay runs.

@@ -40,6 +40,7 @@ pub fn replay(
         files: reader.inputs().iter().map(|i| i.name.clone()).collect(),
         look_alikes: settings.look_alikes,
         passive: true,
+        limits: settings.limits.correlation,
     };
     let inputs = reader.inputs().to_vec();
     let rules = generation.rules.hash().to_owned();
@@ -109,6 +110,8 @@ struct Shared<'a> {
     collector: Mutex<Collector<'a>>,
     queues: Vec<Sender<Task>>,
     totals: Mutex<Totals>,
+    /// Job lists that are done, for use again; at most one for each task that can be under way.
+    lists: Mutex<Vec<Vec<Job>>>,
     failed: AtomicBool,
 }
 
@@ -128,6 +131,7 @@ fn together(
         collector: Mutex::new(collector),
         queues,
         totals: Mutex::new(Totals::default()),
+        lists: Mutex::new(Vec::new()),
         failed: AtomicBool::new(false),
     };
     std::thread::scope(|scope| {
@@ -179,6 +183,7 @@ impl Shared<'_> {
                 Task::Batch(seq, batch, jobs) => {
                     worker.run(&batch, &jobs, &mut observations);
                     drop(batch);
+                    lock(&self.lists).push(jobs);
                     lock(&self.collector).part(seq, &mut observations);
                 }
                 Task::End(seq) => {
@@ -209,7 +214,8 @@ impl Shared<'_> {
     fn read(&self, role: &mut Role) {
         let seq = role.seq;
         role.seq += 1;
-        let mut jobs = Vec::new();
+        let mut jobs = std::mem::take(&mut *lock(&self.lists));
+        jobs.truncate(self.queues.len());
         match role.dispatcher.next(&mut jobs) {
             Ok((batch, extras)) => {
                 lock(&self.collector).extras(seq, extras);

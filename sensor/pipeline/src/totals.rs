@@ -17,6 +17,8 @@ pub(crate) struct Totals {
     exchanges_let_go: u64,
     faults: u64,
     decoders_refused: u64,
+    scans_failed: u64,
+    heads_cut: u64,
 }
 
 /// What the reader's role counted.
@@ -41,7 +43,9 @@ impl Totals {
         }
         self.exchanges_let_go += context.work.exchanges_let_go;
         self.faults += context.work.faults;
+        self.scans_failed += context.work.scratch.rules.stats.failed;
         self.decoders_refused += context.work.scratch.pool.budget().refused();
+        self.heads_cut += context.work.scratch.heads_cut();
     }
 
     /// The final record.
@@ -89,11 +93,21 @@ impl Totals {
         let mut look_alikes = serial_totals.look_alikes.clone();
         add(&mut look_alikes, self.detect.look_alikes.iter().map(|(k, v)| (*k, *v)));
         let mut limits = serial_totals.limits.clone();
-        add(&mut limits, [("exchanges_per_flow", self.exchanges_let_go), ("decoder_budget", self.decoders_refused)]);
+        let met = [
+            ("exchanges_per_flow", self.exchanges_let_go),
+            ("decoder_budget", self.decoders_refused),
+            ("request_heads", self.heads_cut),
+            ("flows", net.flows_evicted),
+            ("reassembly", net.holes_over_total_limit),
+            ("reassembly_per_direction", net.holes_over_direction_limit),
+            ("head_bytes", self.proto.anomalies(proto::Anomaly::HeadTooLarge)),
+            ("pipeline_depth", self.proto.anomalies(proto::Anomaly::PipelineTooDeep)),
+        ];
+        add(&mut limits, met);
         for (why, n) in &self.detect.undecoded {
             add(&mut limits, [(format!("undecoded_{why}").as_str(), *n)]);
         }
-        add(&mut limits, [("internal_faults", self.faults)]);
+        add(&mut limits, [("internal_faults", self.faults), ("scans_failed", self.scans_failed)]);
         let mut reassembly = BTreeMap::new();
         add(&mut reassembly, net.each().filter(|(name, _)| !name.starts_with("packets_") && *name != "segments"));
         Stats {
@@ -115,6 +129,7 @@ impl Totals {
             servers: serial.server_counts(),
             notices: serial.notice_counts().iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
             limits,
+            engine: generation.rules.engine().name().to_owned(),
             events: serial_totals.events,
         }
     }

@@ -5,12 +5,15 @@ use crate::app::{Context, FlowApp, Work};
 use crate::totals::Totals;
 use capture::Batch;
 use detect::{Generation, Observation, Order, Scratch};
-use net::{FlowTable, Packet, Timestamp};
+use net::{FlowTable, Packet, Spot, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Virtual shards. Flows hash to a shard, shards to a worker, so that the number of workers changes nothing.
 pub(crate) const SHARDS: u8 = 64;
+
+/// Packets whose flows are looked up together, before the first of them is worked on.
+const AHEAD: usize = 8;
 
 /// One thing to do, in order.
 #[derive(Debug)]
@@ -70,26 +73,38 @@ impl Worker {
 
     /// Does the jobs of one batch; observations go to `out`.
     pub(crate) fn run(&mut self, batch: &Batch, jobs: &[Job], out: &mut Vec<Observation>) {
-        for job in jobs {
-            match job {
-                Job::Packet { packet, shard, frame } => {
-                    let Some(entry) = batch.frames().get(*frame as usize) else { continue };
-                    let data = batch.frame(entry).data;
-                    let at = usize::from(*shard) / self.workers;
-                    let Some(shard) = self.shards.get_mut(at) else { continue };
-                    shard.context.work.order =
-                        Order { packet: packet.place.number, phase: 1, shard: shard.number, part: 0 };
-                    shard.flows.packet(packet, data, &mut shard.context);
+        for group in jobs.chunks(AHEAD) {
+            let mut spots = [None; AHEAD];
+            for (spot, job) in spots.iter_mut().zip(group) {
+                if let Job::Packet { packet, shard, .. } = job {
+                    *spot = self.shards.get(usize::from(*shard) / self.workers).map(|s| s.flows.locate(packet));
                 }
-                Job::Tick { now, before } => {
-                    for shard in &mut self.shards {
-                        shard.context.work.order = Order { packet: *before, phase: 0, shard: shard.number, part: 0 };
-                        shard.flows.tick(*now, &mut shard.context);
-                    }
-                }
+            }
+            for (spot, job) in spots.into_iter().zip(group) {
+                self.job(batch, job, spot);
             }
         }
         self.collect(out);
+    }
+
+    fn job(&mut self, batch: &Batch, job: &Job, spot: Option<Spot>) {
+        match job {
+            Job::Packet { packet, shard, frame } => {
+                let Some(entry) = batch.frames().get(*frame as usize) else { return };
+                let data = batch.frame(entry).data;
+                let shard = self.shards.get_mut(usize::from(*shard) / self.workers);
+                let (Some(shard), Some(spot)) = (shard, spot) else { return };
+                shard.context.work.order =
+                    Order { packet: packet.place.number, phase: 1, shard: shard.number, part: 0 };
+                shard.flows.packet_at(spot, packet, data, &mut shard.context);
+            }
+            Job::Tick { now, before } => {
+                for shard in &mut self.shards {
+                    shard.context.work.order = Order { packet: *before, phase: 0, shard: shard.number, part: 0 };
+                    shard.flows.tick(*now, &mut shard.context);
+                }
+            }
+        }
     }
 
     /// The input is over: closes every flow.

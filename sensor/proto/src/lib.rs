@@ -8,6 +8,7 @@ mod http1;
 mod part;
 mod sniff;
 pub mod sse;
+pub mod tls;
 pub mod websocket;
 
 pub use conn::{Conn, Limits, Stats, Uninspected};

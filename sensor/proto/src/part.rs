@@ -64,11 +64,14 @@ pub enum Anomaly {
     DuplicateHost,
     /// Line folding or bare CR/LF in a head (RFC 9112 §5.2, §2.2).
     OddLines,
+    /// Bytes that begin no message where one should begin: a body that must not be (RFC 9112 §6.3), or one longer
+    /// than it says.
+    StrayBytes,
 }
 
 impl Anomaly {
     /// Every anomaly, in the order of declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AmbiguousLength,
         Self::OddTransferEncoding,
         Self::HeadTooLarge,
@@ -77,6 +80,7 @@ impl Anomaly {
         Self::BadWebSocket,
         Self::DuplicateHost,
         Self::OddLines,
+        Self::StrayBytes,
     ];
 
     /// Place in [`Anomaly::ALL`].
@@ -95,6 +99,7 @@ impl Anomaly {
             Self::BadWebSocket => "bad_websocket",
             Self::DuplicateHost => "duplicate_host",
             Self::OddLines => "odd_lines",
+            Self::StrayBytes => "stray_bytes",
         }
     }
 }

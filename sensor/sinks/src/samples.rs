@@ -163,6 +163,7 @@ pub(crate) fn stats(text: &str) -> Stats {
         servers: one("shadow", 1),
         notices: one("limit_met", 1),
         limits: one("body", 1),
+        engine: "rust".into(),
         events: 9,
     }
 }

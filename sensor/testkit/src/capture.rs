@@ -11,7 +11,7 @@
 //! assert!(capture.pcap().starts_with(&0xa1b2_c3d4_u32.to_le_bytes()));
 //! ```
 
-use crate::frame::{self, ACK, FIN, PSH, RST, SYN, Segment};
+use crate::frame::{self, ACK, FIN, Header, PSH, RST, SYN, Segment, URG};
 use crate::{Direction, Rng};
 use std::net::SocketAddr;
 
@@ -44,6 +44,14 @@ pub struct Wire {
     pub mss: usize,
     /// 802.1Q tag on every frame (Ethernet only).
     pub vlan: Option<u16>,
+    /// Another tag on what the server sends.
+    pub vlan_back: Option<u16>,
+    /// IPv6 packets carry a fragment header that says they are whole (RFC 6946).
+    pub atomic_fragments: bool,
+    /// First sequence number of the client, where it matters.
+    pub first: Option<u32>,
+    /// Segments are of random sizes, up to `mss`.
+    pub ragged: bool,
     /// Segments of one send leave in windows of this many, shuffled; 0 and 1 keep their order.
     pub reorder: usize,
     /// Every n-th data segment is sent twice; 0 for none.
@@ -66,7 +74,11 @@ impl Default for Wire {
     fn default() -> Self {
         Self {
             mss: 1460,
+            ragged: false,
             vlan: None,
+            vlan_back: None,
+            atomic_fragments: false,
+            first: None,
             reorder: 0,
             duplicate: 0,
             drop: 0,
@@ -83,6 +95,46 @@ impl Wire {
     /// A clean flow in segments of `mss` bytes.
     pub fn cut(mss: usize) -> Self {
         Self { mss, ..Self::default() }
+    }
+}
+
+/// One segment by hand, where a flow is to say something its sender would not. See [`Capture::odd`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Odd<'p> {
+    /// Who sends it.
+    pub direction: Direction,
+    /// Where it stands, in bytes from what this direction would send next; negative for what was sent before.
+    pub ahead: i64,
+    /// Flag bits as on the wire.
+    pub flags: u8,
+    /// What it carries.
+    pub payload: &'p [u8],
+    /// Time to live.
+    pub ttl: u8,
+    /// Urgent pointer; sets URG where it is not 0.
+    pub urgent: u16,
+    /// A checksum that is wrong.
+    pub bad_checksum: bool,
+}
+
+impl<'p> Odd<'p> {
+    /// FIN.
+    pub const FIN: u8 = FIN;
+    /// SYN.
+    pub const SYN: u8 = SYN;
+    /// RST.
+    pub const RST: u8 = RST;
+    /// ACK.
+    pub const ACK: u8 = ACK;
+
+    /// `payload` at `ahead`, and nothing odd but that.
+    pub const fn data(direction: Direction, ahead: i64, payload: &'p [u8]) -> Self {
+        Self { direction, ahead, flags: PSH | ACK, payload, ttl: 64, urgent: 0, bad_checksum: false }
+    }
+
+    /// `flags` at `ahead` without payload.
+    pub const fn flags(direction: Direction, ahead: i64, flags: u8) -> Self {
+        Self { flags, ..Self::data(direction, ahead, b"") }
     }
 }
 
@@ -114,6 +166,8 @@ pub struct Capture {
     ip_id: u16,
     flows: Vec<Flow>,
     packets: Vec<(u64, Vec<u8>)>,
+    /// Of each packet, as long as it may be in the file.
+    kept: Vec<usize>,
 }
 
 impl Default for Capture {
@@ -137,7 +191,15 @@ impl Capture {
 
     /// An empty capture of another link type.
     pub fn with_link(link: Link) -> Self {
-        Self { link, snaplen: 262_144, clock_us: Self::START_US, ip_id: 1, flows: Vec::new(), packets: Vec::new() }
+        Self {
+            link,
+            snaplen: 262_144,
+            clock_us: Self::START_US,
+            ip_id: 1,
+            flows: Vec::new(),
+            packets: Vec::new(),
+            kept: Vec::new(),
+        }
     }
 
     /// Keeps only the first `bytes` of each frame from here on, as a snap length does.
@@ -161,6 +223,7 @@ impl Capture {
         let mut rng = Rng::new(seed);
         // One of the two numbers wraps early in every third flow.
         let low = if id.0 % 3 == 2 { u32::MAX - 700 } else { rng.next_u64() as u32 };
+        let low = wire.first.unwrap_or(low);
         self.flows.push(Flow {
             client: client.parse().expect("client ip:port"),
             server: server.parse().expect("server ip:port"),
@@ -185,7 +248,12 @@ impl Capture {
         let wire = flow.wire.clone();
         let side = side(direction);
         let mut out = Vec::new();
-        for piece in bytes.chunks(wire.mss.max(1)) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let most = wire.mss.max(1);
+            let size = if wire.ragged { 1 + flow.rng.below(most) } else { most };
+            let (piece, behind) = rest.split_at(size.min(rest.len()));
+            rest = behind;
             let segment = flow.segment(direction, PSH | ACK, piece.to_vec());
             flow.seq[side] = flow.seq[side].wrapping_add(piece.len() as u32);
             flow.data_segments += 1;
@@ -235,6 +303,46 @@ impl Capture {
         for segment in out {
             self.put(id, direction, &segment);
         }
+    }
+
+    /// One segment by hand. The numbers of the flow stay where they are; see [`Capture::skip`].
+    pub fn odd(&mut self, id: FlowId, odd: &Odd<'_>) {
+        self.clock_us += Self::CALL_GAP_US;
+        let mut segment = self.flows[id.0].segment(odd.direction, odd.flags, odd.payload.to_vec());
+        segment.seq = segment.seq.wrapping_add(odd.ahead as u32);
+        if odd.urgent != 0 {
+            segment.flags |= URG;
+        }
+        if odd.flags & ACK == 0 {
+            segment.ack = 0;
+        }
+        let header = Header { ttl: odd.ttl, urgent: odd.urgent, good_checksum: !odd.bad_checksum, ..Header::default() };
+        self.put_with(id, odd.direction, &segment, header);
+    }
+
+    /// Counts `bytes` of `direction` as sent: by hand, or never.
+    pub fn skip(&mut self, id: FlowId, direction: Direction, bytes: usize) {
+        let seq = &mut self.flows[id.0].seq[side(direction)];
+        *seq = seq.wrapping_add(bytes as u32);
+    }
+
+    /// `direction` acknowledges all that the other side sent.
+    pub fn ack(&mut self, id: FlowId, direction: Direction) {
+        self.clock_us += Self::CALL_GAP_US;
+        self.control(id, direction, ACK);
+    }
+
+    /// One UDP datagram over IPv4 in an Ethernet frame, `from` and `to` as `ip:port`.
+    ///
+    /// # Panics
+    ///
+    /// Where an address does not parse or is not IPv4.
+    pub fn datagram(&mut self, from: &str, to: &str, payload: &[u8]) {
+        self.clock_us += Self::CALL_GAP_US;
+        let frame = frame::ip_udp(from.parse().expect("ip:port"), to.parse().expect("ip:port"), payload, self.ip_id);
+        self.ip_id = self.ip_id.wrapping_add(1);
+        self.packets.push((self.clock_us, frame));
+        self.kept.push(self.snaplen);
     }
 
     /// Both sides close.
@@ -299,8 +407,8 @@ impl Capture {
         out.extend_from_slice(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         out.extend_from_slice(&262_144_u32.to_le_bytes());
         out.extend_from_slice(&self.link.number().to_le_bytes());
-        for (us, frame) in &self.packets {
-            let kept = frame.len().min(self.snaplen);
+        for ((us, frame), kept) in self.packets.iter().zip(&self.kept) {
+            let kept = frame.len().min(*kept);
             out.extend_from_slice(&((us / 1_000_000) as u32).to_le_bytes());
             out.extend_from_slice(&((us % 1_000_000) as u32).to_le_bytes());
             out.extend_from_slice(&(kept as u32).to_le_bytes());
@@ -324,14 +432,22 @@ impl Capture {
     }
 
     fn put(&mut self, id: FlowId, direction: Direction, segment: &Segment) {
+        self.put_with(id, direction, segment, Header::default());
+    }
+
+    fn put_with(&mut self, id: FlowId, direction: Direction, segment: &Segment, mut header: Header) {
         let wire = &self.flows[id.0].wire;
         if wire.only.is_some_and(|only| only != direction) {
             return;
         }
-        let frame = frame::build(segment, self.link, wire.vlan, self.ip_id, !wire.bad_checksums);
+        let back = wire.vlan_back.filter(|_| direction == Direction::ToClient);
+        header.good_checksum &= !wire.bad_checksums;
+        header.atomic = wire.atomic_fragments;
+        let frame = frame::build_with(segment, self.link, back.or(wire.vlan), self.ip_id, header);
         self.ip_id = self.ip_id.wrapping_add(1);
         self.clock_us += Self::PACKET_GAP_US;
         self.packets.push((self.clock_us, frame));
+        self.kept.push(self.snaplen);
     }
 }
 

@@ -14,11 +14,29 @@ pub(crate) struct Segment {
     pub(crate) payload: Vec<u8>,
 }
 
+/// What only odd segments have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    /// Time to live, or hop limit.
+    pub(crate) ttl: u8,
+    pub(crate) urgent: u16,
+    /// IPv6 only: behind a fragment header that says the packet is whole (RFC 6946).
+    pub(crate) atomic: bool,
+    pub(crate) good_checksum: bool,
+}
+
+impl Default for Header {
+    fn default() -> Self {
+        Self { ttl: 64, urgent: 0, atomic: false, good_checksum: true }
+    }
+}
+
 pub(crate) const FIN: u8 = 0x01;
 pub(crate) const SYN: u8 = 0x02;
 pub(crate) const RST: u8 = 0x04;
 pub(crate) const PSH: u8 = 0x08;
 pub(crate) const ACK: u8 = 0x10;
+pub(crate) const URG: u8 = 0x20;
 
 /// Sum of 16-bit words with end-around carry, not yet complemented (RFC 1071).
 fn sum(bytes: &[u8], start: u64) -> u64 {
@@ -35,13 +53,14 @@ fn fold(mut sum: u64) -> u16 {
 }
 
 /// The TCP header and payload, with its checksum over the pseudo-header (RFC 9293 section 3.1).
-fn tcp(segment: &Segment, good_checksum: bool) -> Vec<u8> {
+fn tcp(segment: &Segment, header: Header) -> Vec<u8> {
     let mut out = Vec::with_capacity(20 + segment.payload.len());
     out.extend_from_slice(&segment.from.port().to_be_bytes());
     out.extend_from_slice(&segment.to.port().to_be_bytes());
     out.extend_from_slice(&segment.seq.to_be_bytes());
     out.extend_from_slice(&segment.ack.to_be_bytes());
-    out.extend_from_slice(&[5 << 4, segment.flags, 0xff, 0xff, 0, 0, 0, 0]);
+    out.extend_from_slice(&[5 << 4, segment.flags, 0xff, 0xff, 0, 0]);
+    out.extend_from_slice(&header.urgent.to_be_bytes());
     out.extend_from_slice(&segment.payload);
     let mut pseudo = Vec::new();
     for ip in [segment.from.ip(), segment.to.ip()] {
@@ -52,7 +71,7 @@ fn tcp(segment: &Segment, good_checksum: bool) -> Vec<u8> {
     }
     let start = sum(&pseudo, 6 + out.len() as u64);
     let mut checksum = fold(sum(&out, start));
-    if !good_checksum {
+    if !header.good_checksum {
         checksum = checksum.wrapping_add(0x1234);
     }
     out[16..18].copy_from_slice(&checksum.to_be_bytes());
@@ -61,7 +80,12 @@ fn tcp(segment: &Segment, good_checksum: bool) -> Vec<u8> {
 
 /// The whole frame. A segment over 65,515 bytes gets an IP length of 0, as segmentation offload leaves it.
 pub(crate) fn build(segment: &Segment, link: Link, vlan: Option<u16>, ip_id: u16, good_checksum: bool) -> Vec<u8> {
-    let tcp = tcp(segment, good_checksum);
+    build_with(segment, link, vlan, ip_id, Header { good_checksum, ..Header::default() })
+}
+
+/// As [`build`], with what odd segments have.
+pub(crate) fn build_with(segment: &Segment, link: Link, vlan: Option<u16>, ip_id: u16, header: Header) -> Vec<u8> {
+    let tcp = tcp(segment, header);
     let mut out = Vec::with_capacity(tcp.len() + 60);
     let ethertype: u16 = if segment.from.is_ipv4() { 0x0800 } else { 0x86dd };
     let mac = |ip: IpAddr| match ip {
@@ -98,7 +122,7 @@ pub(crate) fn build(segment: &Segment, link: Link, vlan: Option<u16>, ip_id: u16
             let mut ip = vec![0x45, 0];
             ip.extend_from_slice(&total.to_be_bytes());
             ip.extend_from_slice(&ip_id.to_be_bytes());
-            ip.extend_from_slice(&[0x40, 0, 64, 6, 0, 0]);
+            ip.extend_from_slice(&[0x40, 0, header.ttl, 6, 0, 0]);
             ip.extend_from_slice(&from.octets());
             ip.extend_from_slice(&to.octets());
             let checksum = fold(sum(&ip, 0));
@@ -106,15 +130,38 @@ pub(crate) fn build(segment: &Segment, link: Link, vlan: Option<u16>, ip_id: u16
             out.extend_from_slice(&ip);
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let (first, between): (u8, &[u8]) = if header.atomic { (44, &[6, 0, 0, 0, 0, 0, 0, 1]) } else { (6, &[]) };
             out.extend_from_slice(&[0x60, 0, 0, 0]);
-            out.extend_from_slice(&u16::try_from(tcp.len()).unwrap_or(0).to_be_bytes());
-            out.extend_from_slice(&[6, 64]);
+            out.extend_from_slice(&u16::try_from(between.len() + tcp.len()).unwrap_or(0).to_be_bytes());
+            out.extend_from_slice(&[first, header.ttl]);
             out.extend_from_slice(&from.octets());
             out.extend_from_slice(&to.octets());
+            out.extend_from_slice(between);
         }
         _ => panic!("both ends of a flow must be of one IP version"),
     }
     out.extend_from_slice(&tcp);
+    out
+}
+
+/// A UDP datagram over IPv4 in an Ethernet frame, without a checksum, as RFC 768 allows.
+pub(crate) fn ip_udp(from: SocketAddr, to: SocketAddr, payload: &[u8], ip_id: u16) -> Vec<u8> {
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (from.ip(), to.ip()) else { panic!("IPv4 only") };
+    let length = u16::try_from(8 + payload.len()).expect("a datagram of less than 64 KiB");
+    let mut out = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+    let mut ip = vec![0x45, 0];
+    ip.extend_from_slice(&(20 + length).to_be_bytes());
+    ip.extend_from_slice(&ip_id.to_be_bytes());
+    ip.extend_from_slice(&[0, 0, 64, 17, 0, 0]);
+    ip.extend_from_slice(&source.octets());
+    ip.extend_from_slice(&destination.octets());
+    let checksum = fold(sum(&ip, 0));
+    ip[10..12].copy_from_slice(&checksum.to_be_bytes());
+    out.extend_from_slice(&ip);
+    for word in [from.port(), to.port(), length, 0] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    out.extend_from_slice(payload);
     out
 }
 
@@ -140,7 +187,7 @@ mod tests {
                 payload: b"odd".to_vec(),
             };
             for good in [true, false] {
-                let bytes = tcp(&segment, good);
+                let bytes = tcp(&segment, Header { good_checksum: good, ..Header::default() });
                 let mut pseudo = Vec::new();
                 for ip in [segment.from.ip(), segment.to.ip()] {
                     match ip {

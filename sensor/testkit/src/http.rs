@@ -95,6 +95,35 @@ pub fn deflate(bytes: &[u8]) -> Vec<u8> {
     out.finish().expect("writing to memory")
 }
 
+/// `bytes` as Brotli (RFC 7932) that stores instead of compressing: a window of 4 MiB, an empty last block.
+pub fn brotli(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    // WBITS 22 in four bits, first of all; later blocks begin at a byte.
+    let (mut bits, mut used) = (22_u32 - 17 << 1 | 1, 4);
+    for piece in bytes.chunks(1 << 16) {
+        // Not last, four nibbles of length less one, stored.
+        bits |= ((piece.len() as u32 - 1) << 3 | 1 << 19) << used;
+        used += 20;
+        out.extend_from_slice(&bits.to_le_bytes()[..usize::div_ceil(used, 8)]);
+        out.extend_from_slice(piece);
+        (bits, used) = (0, 0);
+    }
+    out.push((bits | 3 << used) as u8);
+    out
+}
+
+/// `bytes` as one Zstandard frame (RFC 8878) that stores instead of compressing, with a window of 1 MiB.
+pub fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 10 << 3];
+    for piece in bytes.chunks(100_000) {
+        out.extend_from_slice(&((piece.len() as u32) << 3).to_le_bytes()[..3]);
+        out.extend_from_slice(piece);
+    }
+    // An empty last block.
+    out.extend_from_slice(&[1, 0, 0]);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,17 +10,31 @@
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::missing_panics_doc,
+    clippy::precedence,
+    clippy::struct_excessive_bools,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::format_collect,
+    clippy::bool_to_int_with_if,
+    clippy::semicolon_if_nothing_returned,
+    clippy::range_minus_one,
+    clippy::range_plus_one,
     reason = "builders of test input may fail loudly; nothing here reads from a wire"
 )]
 
 pub mod capture;
+pub mod flood;
 mod frame;
+pub mod hostile;
 pub mod http;
+pub mod mutate;
 mod rng;
 pub mod sequence;
+pub mod tls;
 pub mod vector;
+pub mod watch;
 pub mod websocket;
 
-pub use capture::{Capture, FlowId, Link, Turn, Wire};
+pub use capture::{Capture, FlowId, Link, Odd, Turn, Wire};
 pub use net::Direction;
 pub use rng::Rng;

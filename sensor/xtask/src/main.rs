@@ -7,7 +7,9 @@
 )]
 
 mod check;
+mod flood;
 mod fuzz;
+mod mutate;
 mod seeds;
 mod sweep;
 
@@ -22,6 +24,11 @@ const USAGE: &str = "usage: cargo xtask <command>
                             replay every file of a folder that holds no MCP, one process each, and report
                             panics, hangs, memory and false alarms
   fuzz TARGET SECONDS       run a fuzz target (needs a nightly toolchain and cargo-fuzz)
+  flood --bin PATH [--scale PERCENT] [--threads N] [--config FILE] [NAME...]
+                            floods at full size through the program: what is found, memory against the budget,
+                            processor time
+  mutate --bin PATH [--count N] [--seed N] [--jobs N] [--seconds N] [--mib N] [--keep DIR] [DIR...]
+                            damaged captures through the program, one process each: panics, hangs, growth
   seeds                     write the seeds of the fuzz targets again";
 
 fn main() -> ExitCode {
@@ -31,6 +38,8 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["sweep", ref rest @ ..] => sweep::run(rest),
         ["fuzz", target, seconds] => fuzz::run(target, seconds),
+        ["flood", ref rest @ ..] => flood::run(rest),
+        ["mutate", ref rest @ ..] => mutate::run(rest),
         ["seeds"] => seeds::run(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -7,6 +7,7 @@ use crate::root;
 use anyhow::{Context, Result, anyhow};
 use std::fs;
 use std::path::{Path, PathBuf};
+use testkit::tls::{Hello, record};
 use testkit::vector::Vector;
 use testkit::{Capture, Direction, Link, Wire, http, websocket};
 
@@ -38,6 +39,9 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     put("reader", "pcapng", &pcapng())?;
+    let hello = record(22, &Hello::client("mcp.example").client_message());
+    put("tls", "client-hello", &[&[255][..], &hello].concat())?;
+    put("tls", "server-hello", &[&[0][..], &record(22, &Hello::server13().server_message())].concat())?;
     for steps in ["in-order", "holes", "repeats", "swapped"] {
         put("reassembly", steps, &script(steps))?;
     }

@@ -5,6 +5,7 @@ mod fault;
 use crate::args::{Common, Overrides};
 use crate::files;
 use anyhow::anyhow;
+use detect::rules::{EngineChoice, EngineKind};
 use detect::{RawNetworks, RawPortals, RawScope, RawServers, Scope};
 use fault::Document;
 use pipeline::Limits;
@@ -52,11 +53,39 @@ struct RawRules {
     builtin: bool,
     /// Directories of further rule files; relative to the configuration file.
     dirs: Vec<PathBuf>,
+    /// What looks for patterns. All give the same answers; they differ in speed.
+    engine: RawEngine,
 }
 
 impl Default for RawRules {
     fn default() -> Self {
-        Self { builtin: true, dirs: Vec::new() }
+        Self { builtin: true, dirs: Vec::new(), engine: RawEngine::default() }
+    }
+}
+
+/// `rules.engine`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum RawEngine {
+    /// The one that measured best for the rules in force.
+    #[default]
+    Auto,
+    /// The one that is always there.
+    Rust,
+    /// The one on the library of that name; an error where this program was built without it.
+    Hyperscan,
+}
+
+impl RawEngine {
+    /// The choice, or why not and what would do.
+    fn check(self) -> Result<EngineChoice, String> {
+        let kind = match self {
+            Self::Auto => return Ok(EngineChoice::Auto),
+            Self::Rust => EngineKind::Rust,
+            Self::Hyperscan => EngineKind::Hyperscan,
+        };
+        kind.available().map_err(|why| format!("{why}; `auto` and `rust` will do"))?;
+        Ok(EngineChoice::Only(kind))
     }
 }
 
@@ -77,7 +106,8 @@ struct RawReplay {
     threads: Option<u16>,
 }
 
-/// `[limits]`. Memory and work, whatever the traffic; each is shared out evenly among 64 parts of the traffic.
+/// `[limits]`. Memory and work, whatever the traffic. Those in all, but for `correlation_bytes`, are shared out evenly
+/// among 64 parts of the traffic.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
@@ -91,6 +121,8 @@ struct RawLimits {
     head_bytes: usize,
     /// Most bytes of one body or WebSocket message after decompression.
     decoded_bytes: u64,
+    /// Most bytes kept, in all, of exchanges under way, conversations, servers and names.
+    correlation_bytes: usize,
 }
 
 impl Default for RawLimits {
@@ -102,6 +134,7 @@ impl Default for RawLimits {
             direction_bytes: limits.flows.held_per_direction,
             head_bytes: limits.protocols.head_bytes,
             decoded_bytes: limits.inspection.coding.max_output,
+            correlation_bytes: correlate::Limits::DEFAULT_BYTES,
         }
     }
 }
@@ -116,6 +149,7 @@ impl RawLimits {
             ("limits.direction_bytes", self.direction_bytes as u64, 4 << 10),
             ("limits.head_bytes", self.head_bytes as u64, 1 << 10),
             ("limits.decoded_bytes", self.decoded_bytes, 64 << 10),
+            ("limits.correlation_bytes", self.correlation_bytes as u64, 1 << 20),
         ];
         if let Some((key, _, least)) = least.into_iter().find(|(_, value, least)| value < least) {
             return Err((key, least));
@@ -127,6 +161,7 @@ impl RawLimits {
         limits.protocols.head_bytes = self.head_bytes;
         limits.protocols.websocket.max_output = self.decoded_bytes;
         limits.inspection.coding.max_output = self.decoded_bytes;
+        limits.correlation = correlate::Limits::of(self.correlation_bytes);
         Ok(limits)
     }
 }
@@ -146,6 +181,8 @@ pub(crate) struct Config {
     pub(crate) builtin_rules: bool,
     /// Directories of further rule files.
     pub(crate) rule_dirs: Vec<PathBuf>,
+    /// What looks for patterns.
+    pub(crate) engine: EngineChoice,
     /// SHA-256 over what decides about events, as events carry it.
     pub(crate) hash: String,
     /// The file, where one was read.
@@ -153,8 +190,8 @@ pub(crate) struct Config {
     raw: RawConfig,
 }
 
-/// What of the configuration decides about events. The number of threads does not, nor does where rule files lie:
-/// rules have a hash of their own.
+/// What of the configuration decides about events. The number of threads does not, nor does the pattern engine, nor
+/// where rule files lie: rules have a hash of their own.
 #[derive(Serialize)]
 struct Decisive<'a> {
     networks: &'a RawNetworks,
@@ -199,10 +236,12 @@ impl Config {
             fault("replay.threads", &format!("must be from 1 to {MAX_THREADS}; leave it out for one a core"))
         })?;
         let limits = raw.limits.check().map_err(|(key, least)| fault(key, &format!("must be at least {least}")))?;
+        let engine = raw.rules.engine.check().map_err(|message| fault("rules.engine", &message))?;
         Ok(Self {
             scope,
             threads,
             limits,
+            engine,
             look_alikes: raw.output.look_alikes,
             builtin_rules: raw.rules.builtin,
             rule_dirs: raw.rules.dirs.clone(),
@@ -212,13 +251,16 @@ impl Config {
         })
     }
 
-    /// The effective configuration as a file.
-    pub(crate) fn to_toml(&self) -> anyhow::Result<String> {
+    /// The effective configuration as a file; `engine` says which pattern engine runs and why.
+    pub(crate) fn to_toml(&self, engine: &str) -> anyhow::Result<String> {
         let from = match &self.file {
             Some(path) => format!("# From {}, the environment and the command line.\n", path.display()),
             None => "# Built-in defaults, the environment and the command line.\n".to_owned(),
         };
-        Ok(from + &toml::to_string_pretty(&self.raw)?)
+        let engine = format!("# The pattern engine is {engine}.\n");
+        let memory = self.limits.memory_bytes().div_ceil(1 << 20);
+        let memory = format!("# These limits allow at most {memory} MiB beside what the program itself takes.\n");
+        Ok(from + &engine + &memory + &toml::to_string_pretty(&self.raw)?)
     }
 }
 

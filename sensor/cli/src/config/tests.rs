@@ -38,6 +38,10 @@ fn an_error_names_the_place_the_key_the_fault_and_a_value_that_would_do() {
         ("[replay]\nthreads = 100000\n", &["2:11: `replay.threads`: ", "write it like `threads = 4`"]),
         ("[limits]\nflows = 3\n", &["2:9: `limits.flows`: must be at least 64"]),
         ("[limits]\nhead_bytes = -1\n", &["2:14: `limits.head_bytes`: ", "write it like `head_bytes = 65536`"]),
+        (
+            "[rules]\nengine = \"pcre\"\n",
+            &["2:10: `rules.engine`: unknown variant `pcre`", "`hyperscan`", "write it like `engine = \"auto\"`"],
+        ),
         ("[denied]\nservers = [3]\n", &["2:12: `denied.servers[0]`", "write it like `servers = ["]),
         ("[denied]\nservers = [\"a b\"]\n", &["2:12: `denied.servers[0]`: `a b` is no host"]),
         (
@@ -65,11 +69,28 @@ fn flags_lie_over_the_file() {
 }
 
 #[test]
+fn an_engine_that_cannot_be_had_is_refused_with_what_would_do() {
+    let engine = |name: &str| load(&format!("[rules]\nbuiltin = true\nengine = \"{name}\"\n")).map(|c| c.engine);
+    assert_eq!(load("").unwrap().engine, EngineChoice::Auto);
+    assert_eq!(engine("auto").unwrap(), EngineChoice::Auto);
+    assert_eq!(engine("rust").unwrap(), EngineChoice::Only(EngineKind::Rust));
+    match EngineKind::Hyperscan.available() {
+        Ok(()) => assert_eq!(engine("hyperscan").unwrap(), EngineChoice::Only(EngineKind::Hyperscan)),
+        Err(why) => {
+            let error = engine("hyperscan").unwrap_err().to_string();
+            let want = format!("sensor.toml:3:10: `rules.engine`: {why}; `auto` and `rust` will do");
+            assert!(error.contains(&want) && error.contains("^^^^^^^^^^^"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn the_hash_is_of_what_decides_about_events() {
     let hash = |text: &str| load(text).unwrap().hash;
     let default = hash("");
     assert!(default.starts_with("sha256:") && default.len() == 71);
     assert_eq!(hash("[replay]\nthreads = 3\n"), default, "the number of threads changes no event");
+    assert_eq!(hash("[rules]\nengine = \"rust\"\n"), default, "nor does the engine");
     assert_eq!(hash("[output]\nlook_alikes = false\n"), default, "a default may be spelled out");
     assert_ne!(hash("[output]\nlook_alikes = true\n"), default);
     assert_ne!(hash("[limits]\nflows = 64\n"), default);
@@ -80,7 +101,7 @@ fn the_hash_is_of_what_decides_about_events() {
 fn what_is_shown_reads_back_the_same() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/example.toml")).unwrap();
     let config = load(&text).unwrap();
-    let again = load(&config.to_toml().unwrap()).unwrap();
+    let again = load(&config.to_toml("none").unwrap()).unwrap();
     assert_eq!(config.hash, again.hash);
     assert_eq!(config.threads, again.threads);
 }

@@ -9,10 +9,11 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::log::Log;
 use crate::{suggest, words};
-use detect::rules::{self, RuleError, RuleSet, Signature};
+use detect::rules::{self, Cost, EngineChoice, EngineKind, RuleError, RuleSet, Signature};
 use detect::{Generation, Severity, Weight};
 use sinks::safe::safe;
 use source::Source;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -23,6 +24,10 @@ const MAX_TOLD: usize = 50;
 
 /// The rules in force: the built-in pack unless it is left out, and every directory named.
 pub(crate) fn load(config: &Config, log: &Log) -> Result<RuleSet, Failure> {
+    compile(&sources(config, log)?, config.builtin_rules, config.engine)
+}
+
+fn sources(config: &Config, log: &Log) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     for dir in &config.rule_dirs {
         let found = source::find(dir).map_err(Failure::usage)?;
@@ -31,23 +36,57 @@ pub(crate) fn load(config: &Config, log: &Log) -> Result<RuleSet, Failure> {
         }
         sources.extend(found);
     }
-    compile(&sources, config.builtin_rules)
+    Ok(sources)
 }
 
-fn compile(sources: &[Source], builtin: bool) -> Result<RuleSet, Failure> {
+fn compile(sources: &[Source], builtin: bool, engine: EngineChoice) -> Result<RuleSet, Failure> {
     let lists: Vec<_> = sources.iter().map(|source| move |name: &str| source.list(name)).collect();
     let mut texts: Vec<_> = if builtin { rules::builtin().into() } else { Vec::new() };
     texts.extend(sources.iter().zip(&lists).map(|(source, lists)| source.text(lists)));
-    rules::compile(&texts).map_err(|errors| Failure::usage(told(&errors)))
+    rules::compile_for(&texts, engine).map_err(|errors| Failure::usage(told(&errors)))
 }
 
-/// All faults, each with its place, the text at fault and what to do.
+/// Rules to look at: those of the files and directories named, alone, or those in force.
+struct Chosen {
+    sources: Vec<Source>,
+    builtin: bool,
+    engine: EngineChoice,
+}
+
+impl Chosen {
+    fn new(common: &Common, paths: &[PathBuf], log: &Log) -> Result<Self, Failure> {
+        if paths.is_empty() {
+            let config = config(common)?;
+            let sources = sources(&config, log)?;
+            return Ok(Self { sources, builtin: config.builtin_rules, engine: config.engine });
+        }
+        let mut sources = Vec::new();
+        for path in paths {
+            let found = source::find(path).map_err(Failure::usage)?;
+            if found.is_empty() {
+                return Err(Failure::usage(format!("no rule file (*.toml) in {}", path.display())));
+            }
+            sources.extend(found);
+        }
+        Ok(Self { sources, builtin: false, engine: EngineChoice::Auto })
+    }
+
+    fn compile(&self, engine: EngineChoice) -> Result<RuleSet, Failure> {
+        compile(&self.sources, self.builtin, engine)
+    }
+}
+
+/// All faults, each with its place, its line with the text at fault marked, and what to do.
 fn told(errors: &[RuleError]) -> String {
     let mut out = String::new();
     for error in errors.iter().take(MAX_TOLD) {
         let _ = write!(out, "{}:{}:{}: {}", error.file, error.line, error.column, error.message);
         if !error.text.is_empty() {
-            let _ = write!(out, "\n  text: {}", error.text);
+            // A tab is as wide as the terminal likes; as a space the mark below stands right.
+            let line = format!("{}{}{}", error.before, error.text, error.after).replace('\t', " ");
+            let (number, before) = (error.line.to_string(), error.before.chars().count());
+            let (margin, mark) = (" ".repeat(number.len()), "^".repeat(error.text.chars().count()));
+            let _ = write!(out, "\n{number} | {line}\n{margin} | {}{mark}", " ".repeat(before));
         }
         if !error.help.is_empty() {
             let _ = write!(out, "\n  help: {}", error.help);
@@ -67,23 +106,13 @@ fn plural(n: usize, what: &str) -> String {
 }
 
 pub(crate) fn run(common: &Common, command: &Rules, log: &Log) -> Outcome {
-    let chosen = |paths: &[PathBuf]| {
-        if paths.is_empty() {
-            return load(&config(common)?, log);
-        }
-        let mut sources = Vec::new();
-        for path in paths {
-            let found = source::find(path).map_err(Failure::usage)?;
-            if found.is_empty() {
-                return Err(Failure::usage(format!("no rule file (*.toml) in {}", path.display())));
-            }
-            sources.extend(found);
-        }
-        compile(&sources, false)
-    };
+    let chosen = |paths: &[PathBuf]| Chosen::new(common, paths, log);
     let in_force = || load(&config(common)?, log);
     let text = match command {
-        Rules::Check { paths, strict, verbose } => check(&chosen(paths)?, *strict, *verbose)?,
+        Rules::Check { paths, strict, verbose } => {
+            let chosen = chosen(paths)?;
+            check(&chosen.compile(chosen.engine)?, *strict, *verbose, common.quiet)?
+        }
         Rules::Test { paths } => test(&chosen(paths)?)?,
         Rules::List { json } => list(&in_force()?, *json),
         Rules::Show { id } => show(&in_force()?, id)?,
@@ -109,7 +138,8 @@ fn config(common: &Common) -> Result<Config, Failure> {
     Ok(Config::load(common, &Overrides::default())?)
 }
 
-fn check(rules: &RuleSet, strict: bool, verbose: bool) -> Result<String, Failure> {
+/// Body patterns are told of always, those of short fields where asked for.
+fn check(rules: &RuleSet, strict: bool, verbose: bool, quiet: bool) -> Result<String, Failure> {
     if strict {
         let lacking: Vec<String> =
             rules::unproven(rules).iter().filter_map(|i| rules.signature(*i)).map(unproven).collect();
@@ -118,17 +148,22 @@ fn check(rules: &RuleSet, strict: bool, verbose: bool) -> Result<String, Failure
             return Err(Failure::usage(format!("{}\n{n} not proven by examples", lacking.join("\n"))));
         }
     }
-    let mut out = String::new();
-    if verbose {
-        let rows = rules::report(rules).into_iter().map(|r| {
-            let anchors = if r.anchors.is_empty() { "-".to_owned() } else { r.anchors.join(" | ") };
-            [r.id, r.on.to_string(), r.cost.name().to_owned(), r.bound.to_string(), anchors]
-        });
-        out += &columns(["SIGNATURE", "ON", "COST", "BYTES", "ANCHOR"], rows);
-        out.push('\n');
-    }
     let (packs, signatures) = (plural(rules.packs().len(), "pack"), plural(rules.signatures().len(), "signature"));
-    let _ = writeln!(out, "ok: {packs}, {signatures}, {}", plural(rules.known_hosts(), "known host"));
+    let hosts = plural(rules.known_hosts(), "known host");
+    let mut out = format!("ok: {packs}, {signatures}, {hosts}\npattern engine {}\n", rules.engine_and_why());
+    let rows: Vec<[String; 5]> = rules::report(rules)
+        .into_iter()
+        .filter(|r| !quiet && (verbose || r.cost != Cost::ShortField))
+        .map(|r| {
+            let anchors = if r.anchors.is_empty() { "-".to_owned() } else { r.anchors.join(" | ") };
+            let bound = r.bound.map_or("-".to_owned(), |bound| bound.to_string());
+            [r.id, r.on.to_string(), r.cost.name().to_owned(), bound, anchors]
+        })
+        .collect();
+    if !rows.is_empty() {
+        out.push('\n');
+        out += &columns(["SIGNATURE", "ON", "COST", "BYTES", "ANCHOR"], rows.into_iter());
+    }
     Ok(out)
 }
 
@@ -143,15 +178,32 @@ fn unproven(signature: &Signature) -> String {
     format!("{}:{}: {} has {lacks}\n  help: {help}", signature.file, signature.line, signature.id)
 }
 
-fn test(rules: &RuleSet) -> Result<String, Failure> {
-    let failures = rules::run_examples(rules);
-    let examples = rules.signatures().iter().filter(|s| s.enabled).map(|s| s.examples.len()).sum::<usize>();
-    let run = format!("{} of {}", plural(examples, "example"), plural(rules.signatures().len(), "signature"));
-    if failures.is_empty() {
-        return Ok(format!("ok: {run}\n"));
+/// Runs the examples through every engine of this build.
+fn test(chosen: &Chosen) -> Result<String, Failure> {
+    let (mut engines, mut run) = (Vec::new(), String::new());
+    // What is wrong with which example, and the engines that say so.
+    let mut failures: BTreeMap<(String, u32, String), Vec<&str>> = BTreeMap::new();
+    for engine in EngineKind::ALL.into_iter().filter(|engine| engine.available().is_ok()) {
+        let rules = chosen.compile(EngineChoice::Only(engine))?;
+        let examples = rules.signatures().iter().filter(|s| s.enabled).map(|s| s.examples.len()).sum::<usize>();
+        run = format!("{} of {}", plural(examples, "example"), plural(rules.signatures().len(), "signature"));
+        engines.push(engine.name());
+        for f in rules::run_examples(&rules) {
+            let what = format!("{} {}\n  example: {}", f.id, f.why, f.text);
+            failures.entry((f.file, f.line, what)).or_default().push(engine.name());
+        }
     }
-    let lines = failures.iter().map(|f| format!("{}:{}: {} {}\n  example: {}", f.file, f.line, f.id, f.why, f.text));
-    Err(Failure::usage(format!("{}\n{} failed, of {run}", lines.collect::<Vec<_>>().join("\n"), failures.len())))
+    if failures.is_empty() {
+        return Ok(format!("ok: {run}, by engine {}\n", engines.join(" and ")));
+    }
+    let mut out = String::new();
+    for ((file, line, what), by) in &failures {
+        let _ = writeln!(out, "{file}:{line}: {what}");
+        if *by != engines {
+            let _ = writeln!(out, "  only by engine {}", by.join(" and "));
+        }
+    }
+    Err(Failure::usage(format!("{out}{} failed, of {run}", failures.len())))
 }
 
 fn list(rules: &RuleSet, json: bool) -> String {

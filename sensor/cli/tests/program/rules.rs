@@ -21,9 +21,37 @@ miss = '{"name":"secret_tool"}'
 #[test]
 fn the_built_in_rules_are_right_and_prove_themselves() {
     let dir = directory();
-    let check = run(dir.path(), &["-c", "empty.toml", "rules", "check", "--strict", "--verbose"]).ends(0, &[]);
-    assert!(check.stdout.contains("ANCHOR") && check.stdout.contains("\nok: "), "{}", check.stdout);
-    assert!(run(dir.path(), &["-c", "empty.toml", "rules", "test"]).ends(0, &[]).stdout.starts_with("ok: "));
+    let check = |args: &[&str]| {
+        finish(sensor(dir.path(), &["-c", "empty.toml", "rules", "check", "--strict"]).args(args)).ends(0, &[]).stdout
+    };
+    let plain = check(&[]);
+    assert!(plain.starts_with("ok: ") && plain.contains("\npattern engine rust: "), "{plain}");
+    assert!(
+        plain.contains("\nSIGNATURE ") && plain.contains("  ANCHOR\n") && plain.contains("\nmcp.body.tools "),
+        "{plain}"
+    );
+    assert!(!plain.contains("short field") && check(&["--verbose"]).contains("short field"), "{plain}");
+    assert_eq!(check(&["-q"]).lines().count(), 2);
+    let test = run(dir.path(), &["-c", "empty.toml", "rules", "test"]).ends(0, &[]).stdout;
+    assert!(test.starts_with("ok: ") && test.contains(", by engine rust"), "{test}");
+    assert_eq!(test.contains(" and hyperscan"), cfg!(feature = "hyperscan"), "{test}");
+}
+
+#[test]
+fn a_pattern_is_told_with_its_anchor_its_cost_and_its_bound_and_a_refused_one_is_marked() {
+    let dir = directory();
+    fs::write(dir.path().join("own.toml"), GOOD).unwrap();
+    let check = run(dir.path(), &["rules", "check", "own.toml"]).ends(0, &[]).stdout;
+    assert!(check.contains("own.body.secret-tool  request.body  rare anchor  18     et_tool_"), "{check}");
+    for (pattern, place, mark, why) in [
+        ("secret.*tool", "own.toml:10:17: ", "                ^", "an unbounded repeat"),
+        ("one[a-z]{900}two", "own.toml:10:13: ", "            ^^^^^^^^^^", "over the limit of 1024 kB"),
+    ] {
+        fs::write(dir.path().join("own.toml"), GOOD.replace("\"secret_tool_[0-9]{1,4}\"", pattern)).unwrap();
+        let outcome = run(dir.path(), &["rules", "check", "own.toml"]).ends(2, &[place, why, "  help: "]);
+        let line = format!("10 | regex = '{pattern}'\n     | {mark}\n");
+        assert!(outcome.stderr.contains(&line), "{}\n{line}", outcome.stderr);
+    }
 }
 
 #[test]

@@ -8,6 +8,28 @@ fn the_configuration_in_force_by_default() {
 }
 
 #[test]
+fn what_is_shown_says_which_pattern_engine_runs_and_why() {
+    let dir = directory();
+    let shown = |text: &str| {
+        fs::write(dir.path().join("c.toml"), text).unwrap();
+        let text = run(dir.path(), &["-c", "c.toml", "config", "show"]).ends(0, &[]).stdout;
+        text.lines().find_map(|l| l.strip_prefix("# The pattern engine is ")).unwrap().to_owned()
+    };
+    assert_eq!(shown(""), "rust: no body pattern is slow in rust.");
+    assert_eq!(shown("[rules]\nengine = \"rust\"\n"), "rust: asked for.");
+    if cfg!(feature = "hyperscan") {
+        assert_eq!(shown("[rules]\nengine = \"hyperscan\"\n"), "hyperscan: asked for.");
+    }
+    fs::create_dir(dir.path().join("own")).unwrap();
+    let slow = "[pack]\nid = \"own\"\nversion = \"1\"\n[[signature]]\nid = \"own.card\"\non = \"request.body\"\n\
+                regex = '[0-9]{4}-[0-9]{4}'\nweight = \"weak\"\n";
+    fs::write(dir.path().join("own/own.toml"), slow).unwrap();
+    let engine = shown("[rules]\ndirs = [\"own\"]\n");
+    let want = if cfg!(feature = "hyperscan") { "hyperscan: 1 of " } else { "rust: 1 of " };
+    assert!(engine.starts_with(want) && engine.contains(" body patterns are slow in rust"), "{engine}");
+}
+
+#[test]
 fn the_schema_of_the_configuration() {
     insta::assert_snapshot!(run(directory().path(), &["config", "schema"]).ends(0, &[]).stdout);
 }

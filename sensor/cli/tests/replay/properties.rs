@@ -1,35 +1,8 @@
 //! What must not matter: how the wire is cut, ordered, doubled, framed and tagged.
 
-use crate::support::{Run, scripted};
+use crate::support::{Run, said, scripted};
 use serde_json::Value;
 use testkit::{Capture, Direction, Link, Rng, Turn, Wire, http};
-
-/// Everything said, less what legitimately differs: packet numbers, times, ids over them, and `also`.
-fn said(run: &Run, also: &[&str]) -> Vec<Value> {
-    let mut all: Vec<Value> = ["detection", "session", "server"]
-        .iter()
-        .flat_map(|kind| run.of_type(kind))
-        .cloned()
-        .map(|mut event| {
-            strip(&mut event, &["ts", "id", "packets", "first_seen", "last_seen", "duration_ms"]);
-            strip(&mut event, also);
-            event
-        })
-        .collect();
-    all.sort_by_key(ToString::to_string);
-    all
-}
-
-fn strip(value: &mut Value, keys: &[&str]) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|key, _| !keys.contains(&key.as_str()));
-            map.values_mut().for_each(|value| strip(value, keys));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|value| strip(value, keys)),
-        _ => {}
-    }
-}
 
 fn run(turns: &[Turn], link: Link, wire: Wire) -> Run {
     let mut capture = Capture::with_link(link);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 13] = [
     ("reader", capture::fuzz_reader),
     ("decode", net::fuzz_decode),
     ("reassembly", net::fuzz_reassembly),
@@ -13,6 +13,7 @@ const TARGETS: [Target; 12] = [
     ("sse", proto::sse::fuzz_sse),
     ("websocket", proto::websocket::fuzz_websocket),
     ("dns", proto::dns::fuzz_dns),
+    ("tls", proto::tls::fuzz_tls),
     ("json", mcp::fuzz_json),
     ("headers", mcp::fuzz_headers),
     ("rules", detect::fuzz_rules),

@@ -39,11 +39,24 @@ impl Run {
         Self::with(pcap, 1, true)
     }
 
+    /// `None` where the bytes are not taken for a capture.
+    #[allow(dead_code, reason = "the binary of floods uses it")]
+    pub(crate) fn of_any(pcap: &[u8], threads: usize) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.pcap");
+        std::fs::write(&path, pcap).unwrap();
+        let reader = capture::Reader::open(&[path], &capture::Options::default()).ok()?;
+        Some(Self::read(reader, threads, false))
+    }
+
     fn with(pcap: &[u8], threads: usize, look_alikes: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.pcap");
         std::fs::File::create(&path).unwrap().write_all(pcap).unwrap();
-        let reader = open(path);
+        Self::read(open(path), threads, look_alikes)
+    }
+
+    fn read(reader: capture::Reader, threads: usize, look_alikes: bool) -> Self {
         let settings =
             pipeline::Settings { threads: NonZeroUsize::new(threads).unwrap(), look_alikes, ..Default::default() };
         let info = pipeline::RunInfo { sensor: "replay".to_owned(), ..Default::default() };
@@ -118,6 +131,33 @@ fn generation() -> Arc<detect::Generation> {
         })
     });
     Arc::clone(&GENERATION)
+}
+
+/// Everything said, less what legitimately differs: packet numbers, times, ids over them, and `also`.
+pub(crate) fn said(run: &Run, also: &[&str]) -> Vec<Value> {
+    let mut all: Vec<Value> = ["detection", "session", "server"]
+        .iter()
+        .flat_map(|kind| run.of_type(kind))
+        .cloned()
+        .map(|mut event| {
+            strip(&mut event, &["ts", "id", "packets", "first_seen", "last_seen", "duration_ms"]);
+            strip(&mut event, also);
+            event
+        })
+        .collect();
+    all.sort_by_key(ToString::to_string);
+    all
+}
+
+fn strip(value: &mut Value, keys: &[&str]) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !keys.contains(&key.as_str()));
+            map.values_mut().for_each(|value| strip(value, keys));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| strip(value, keys)),
+        _ => {}
+    }
 }
 
 /// Files of a folder of `fixtures` with this ending, sorted.

@@ -5,24 +5,37 @@
 //! which of several matches is the preferred one.
 //!
 //! [`Scanner`] is the engine in pure Rust. Its tables are finished when it is built; scanning allocates nothing,
-//! copies nothing and takes time proportional to the input, whatever the input.
+//! copies nothing and takes time proportional to the input, whatever the input. `Hyperscan`, behind the feature of
+//! that name, is the engine on the library of that name. [`Matcher`] is whichever of them was chosen. Which patterns
+//! are accepted never depends on the engine: [`Scanner`] judges them all.
 
 mod anchor;
+mod fuzz;
+#[cfg(feature = "hyperscan")]
+mod hyperscan;
 mod literals;
+mod matcher;
 mod pattern;
 mod scanner;
 mod short;
 mod table;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[doc(hidden)]
+pub use fuzz::fuzz_engine;
+#[cfg(feature = "hyperscan")]
+pub use hyperscan::{Hyperscan, HyperscanState};
+pub use matcher::{Built, EngineChoice, EngineKind, Matcher, MatcherState, Unavailable};
 pub use pattern::{Fault, MAX_BOUND, MAX_PATTERN_BYTES, Pattern, PatternError};
 pub use scanner::{BuildError, Cost, MAX_PATTERNS, MAX_TABLES, PatternCost, Scanner, StreamState};
 
 /// Something that finds patterns in a body that comes in pieces.
 ///
-/// All engines give the same set of `(pattern, end offset)` for the same patterns and bytes; the order of the calls
-/// to the sink within one piece is each engine's own.
+/// All engines give the same `(pattern, end offset)` for the same patterns and bytes, in the same order: by offset,
+/// then by pattern.
 pub trait Engine: Send + Sync {
-    /// What is kept of a body between two pieces. Cheap to reset, so that callers pool it.
+    /// What is kept of a body between two pieces.
     type State: Send;
 
     /// The state of a body of which nothing was seen.
@@ -30,6 +43,10 @@ pub trait Engine: Send + Sync {
 
     /// Makes `state` as good as new, for the next body.
     fn reset(&self, state: &mut Self::State);
+
+    /// The body is over: as [`reset`](Self::reset), and what costs to make is left with `scratch` for other bodies.
+    /// A state that is only dropped leaks nothing either.
+    fn retire(&self, state: &mut Self::State, scratch: &mut Scratch);
 
     /// Looks at the next piece. `sink` gets each pattern at most once per body, with the offset of the byte after
     /// its first end, counted from the start of the body.
@@ -39,7 +56,7 @@ pub trait Engine: Send + Sync {
     fn scan_block(&self, scratch: &mut Scratch, field: &[u8], sink: &mut dyn FnMut(u32, usize));
 }
 
-/// What one thread needs to scan: an engine's working memory and its counters. One per thread, for any number of
+/// What one thread needs to scan: the engines' working memory and counters. One per thread, for any number of
 /// bodies and rule sets.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -48,10 +65,26 @@ pub struct Scratch {
     /// Work lists of one look at a short field; kept for their memory.
     pub(crate) tried: Vec<usize>,
     pub(crate) told: Vec<u32>,
+    /// First end and pattern, of one piece.
+    found: Vec<(u64, u32)>,
+    #[cfg(feature = "hyperscan")]
+    hyperscan: hyperscan::Working,
 }
 
-/// Counts of an engine's work, in bytes unless said otherwise. A body byte is `seen` once and `stepped` once per
-/// table that could not skip it.
+impl Scratch {
+    /// Gives what was found in one piece to `sink`, in order.
+    #[inline]
+    fn deliver(&mut self, sink: &mut dyn FnMut(u32, u64)) {
+        if self.found.is_empty() {
+            return;
+        }
+        self.found.sort_unstable();
+        self.found.drain(..).for_each(|(end, pattern)| sink(pattern, end));
+    }
+}
+
+/// Counts of an engine's work, in bytes unless said otherwise. A body byte is `seen` once and `stepped` at most once
+/// per table, of which there are at most [`MAX_TABLES`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanStats {
     /// Bytes handed in, bodies and fields.
@@ -60,40 +93,13 @@ pub struct ScanStats {
     pub stepped: u64,
     /// Anchors found, in pieces of text (not bytes).
     pub anchors: u64,
+    /// Times a library could not scan a body, mostly for lack of memory (not bytes). The rest of the body was not
+    /// looked at.
+    pub failed: u64,
 }
 
-/// Reads the first lines as patterns and the rest as text: every cut gives the same hits, and another engine agrees
-/// on which patterns hit at all.
-#[doc(hidden)]
-pub fn fuzz_engine(data: &[u8]) {
-    let mut lines = data.splitn(5, |&byte| byte == b'\n');
-    let expressions: Vec<&str> = lines.by_ref().take(4).filter_map(|line| str::from_utf8(line).ok()).collect();
-    let text = lines.next().unwrap_or_default();
-    let good: Vec<(&str, Pattern)> =
-        expressions.into_iter().filter_map(|e| Some((e, Pattern::streamed(e, false).ok()?))).collect();
-    let patterns: Vec<Pattern> = good.iter().map(|(_, pattern)| pattern.clone()).collect();
-    let Ok(scanner) = Scanner::streamed(&patterns) else { return };
-    let scan = |size: usize| {
-        let (mut state, mut scratch) = (scanner.start(), Scratch::default());
-        let mut hits = std::collections::BTreeMap::new();
-        for piece in text.chunks(size.max(1)) {
-            scanner.scan(&mut state, &mut scratch, piece, &mut |pattern, end| {
-                assert!(hits.insert(pattern, end).is_none(), "reported twice");
-            });
-        }
-        hits
-    };
-    let whole = scan(text.len());
-    for size in [1, 7, 64] {
-        assert_eq!(scan(size), whole, "cut every {size}");
-    }
-    for (id, (expression, _)) in (0_u32..).zip(&good) {
-        let regex = regex_automata::meta::Regex::builder()
-            .syntax(regex_automata::util::syntax::Config::new().unicode(false).utf8(false))
-            .configure(regex_automata::meta::Config::new().utf8_empty(false))
-            .build(expression);
-        if let Ok(regex) = regex {
-            assert_eq!(whole.contains_key(&id), regex.is_match(text), "{expression}");
-        }
-    }
+/// Tells the states of different engines apart: never the same twice in a process, and never shown.
+fn tag() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -90,6 +90,8 @@ pub struct Pattern {
     pub(super) kind: Kind,
     /// What the rule itself says its rare part is.
     pub(super) anchor: Option<Vec<u8>>,
+    /// Where in its text the repeat is that makes it large.
+    heavy: Option<Range<usize>>,
 }
 
 #[derive(Clone, Debug)]
@@ -114,10 +116,10 @@ impl Pattern {
         }
         match hir.properties().maximum_len() {
             None => return fail(Fault::Unbounded, first_of(&tree, is_unbounded)),
-            Some(max) if max > MAX_BOUND => return fail(Fault::TooWide(max), None),
+            Some(max) if max > MAX_BOUND => return fail(Fault::TooWide(max), heaviest(&tree)),
             Some(_) => {}
         }
-        Ok(Self { kind: Kind::Expression(hir), anchor: None })
+        Ok(Self { kind: Kind::Expression(hir), anchor: None, heavy: heaviest(&tree) })
     }
 
     /// A regular expression for a short field that is seen as a whole.
@@ -126,14 +128,15 @@ impl Pattern {
     ///
     /// [`PatternError`] with the place in `text`.
     pub fn short(text: &str, nocase: bool) -> Result<Self, PatternError> {
-        Ok(Self { kind: Kind::Expression(parse(text, nocase)?.1), anchor: None })
+        let (tree, hir) = parse(text, nocase)?;
+        Ok(Self { kind: Kind::Expression(hir), anchor: None, heavy: heaviest(&tree) })
     }
 
     /// Any of `literals`, anywhere. `nocase` folds ASCII letters. Empty literals must have been refused before.
     pub fn any_of(literals: &[&str], nocase: bool) -> Self {
         let literals: Vec<Vec<u8>> = literals.iter().map(|text| text.as_bytes().to_vec()).collect();
         if literals.len() > MAX_INLINE_LITERALS || literals.iter().any(|l| l.len() > MAX_BOUND) {
-            return Self { kind: Kind::Literals { literals, nocase }, anchor: None };
+            return Self { kind: Kind::Literals { literals, nocase }, anchor: None, heavy: None };
         }
         let one = |literal: &Vec<u8>| {
             if nocase {
@@ -142,7 +145,8 @@ impl Pattern {
                 Hir::literal(literal.as_slice())
             }
         };
-        Self { kind: Kind::Expression(Hir::alternation(literals.iter().map(one).collect())), anchor: None }
+        let any = Hir::alternation(literals.iter().map(one).collect());
+        Self { kind: Kind::Expression(any), anchor: None, heavy: None }
     }
 
     /// Says which part of the pattern is rare. Every match must contain it; checked when the engine is built.
@@ -158,6 +162,11 @@ impl Pattern {
             Kind::Expression(hir) => hir.properties().maximum_len(),
             Kind::Literals { literals, .. } => literals.iter().map(Vec::len).max(),
         }
+    }
+
+    /// The bytes of the pattern's text that make it large, where one repeat does.
+    pub const fn heavy(&self) -> Option<&Range<usize>> {
+        self.heavy.as_ref()
     }
 
     /// True where the two mean the same and can share a slot.
@@ -302,4 +311,59 @@ fn first_of(tree: &Ast, wanted: impl Fn(&Ast) -> bool) -> Option<Range<usize>> {
         }
     }
     ast::visit(tree, Find(wanted, None)).ok().flatten()
+}
+
+/// The outermost repeat around what is repeated most often. Depth is bounded by [`MAX_NESTING`].
+fn heaviest(tree: &Ast) -> Option<Range<usize>> {
+    /// Times what is counted as the most, for repeats without bound.
+    const UNBOUNDED: u64 = 1000;
+
+    #[derive(Default)]
+    struct Heaviest {
+        /// How often what is looked at now is repeated, from outside to inside.
+        around: Vec<u64>,
+        outermost: Range<usize>,
+        most: u64,
+        place: Option<Range<usize>>,
+    }
+
+    impl Visitor for Heaviest {
+        type Output = Option<Range<usize>>;
+        type Err = ();
+
+        fn finish(self) -> Result<Self::Output, ()> {
+            Ok(self.place)
+        }
+
+        fn visit_pre(&mut self, tree: &Ast) -> Result<(), ()> {
+            use ast::{RepetitionKind, RepetitionRange};
+            let Ast::Repetition(repetition) = tree else { return Ok(()) };
+            let times = match repetition.op.kind {
+                RepetitionKind::ZeroOrOne => 1,
+                RepetitionKind::Range(RepetitionRange::Exactly(n) | RepetitionRange::Bounded(_, n)) => u64::from(n),
+                RepetitionKind::ZeroOrMore
+                | RepetitionKind::OneOrMore
+                | RepetitionKind::Range(RepetitionRange::AtLeast(_)) => UNBOUNDED,
+            };
+            if self.around.is_empty() {
+                self.outermost = place(&repetition.span);
+            }
+            let product = self.around.last().unwrap_or(&1).saturating_mul(times);
+            self.around.push(product);
+            if product > self.most {
+                self.most = product;
+                self.place = Some(self.outermost.clone());
+            }
+            Ok(())
+        }
+
+        fn visit_post(&mut self, tree: &Ast) -> Result<(), ()> {
+            if matches!(tree, Ast::Repetition(_)) {
+                self.around.pop();
+            }
+            Ok(())
+        }
+    }
+
+    ast::visit(tree, Heaviest::default()).ok().flatten()
 }

@@ -13,8 +13,6 @@
 //! patterns, but its state belongs to one cache and cannot be carried, and hostile bodies can make it build a state
 //! for every byte; patterns that would need it are refused when rules are loaded.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use aho_corasick::{AhoCorasick, Input, packed};
 use regex_syntax::hir::Hir;
 
@@ -23,19 +21,21 @@ use super::literals::LiteralTable;
 use super::pattern::{Fault, Kind, Pattern};
 use super::short::ShortTable;
 use super::table::{self, Refused, Table};
-use super::{Engine, Scratch};
+use super::{Engine, ScanStats, Scratch, tag};
 
 /// Most patterns of one scanner.
 pub const MAX_PATTERNS: usize = 256;
 /// Most tables of one scanner; each carries 4 bytes per body and adds its own pass.
 pub const MAX_TABLES: usize = 8;
-const WORDS: usize = MAX_PATTERNS / 64;
+pub(super) const WORDS: usize = MAX_PATTERNS / 64;
 /// Patterns with longer matches than this, in bytes, get tables of their own. Each place inside a long repeat is a
 /// state, times every state of the other patterns that can go on inside it.
 const WIDE: usize = 160;
-
-/// Numbers the scanners of this process. The number is never shown.
-static NEXT_TAG: AtomicU64 = AtomicU64::new(1);
+/// Fewer bytes than this skipped between two walks, and anchors count as dense.
+const DENSE: usize = 64;
+/// Bytes walked at once where anchors are dense; doubled from one to the other while they stay so.
+const MIN_STRETCH: usize = 128;
+const MAX_STRETCH: usize = 2048;
 
 /// What a pattern costs per byte scanned. Rates are orders of magnitude on one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +93,9 @@ pub enum BuildError {
     /// The literals do not fit one automaton.
     #[error("the literals are too many or too long")]
     Literals,
+    /// The library of an engine refuses the patterns, all of which are right by our rules.
+    #[error("the engine cannot take the patterns: {0}")]
+    Engine(String),
 }
 
 /// A compiled set of patterns. Shared by all threads; never changes.
@@ -139,7 +142,8 @@ enum Finder {
     Automaton(AhoCorasick),
 }
 
-type Hits = [u64; WORDS];
+/// A bit for each pattern.
+pub(super) type Hits = [u64; WORDS];
 
 /// What is kept of one body between two pieces: 80 bytes, no allocation.
 #[derive(Clone, Debug)]
@@ -158,7 +162,7 @@ impl StreamState {
 }
 
 /// Sets the bit of `pattern`; true where it was clear.
-fn first_time(hits: &mut Hits, pattern: u32) -> bool {
+pub(super) fn first_time(hits: &mut Hits, pattern: u32) -> bool {
     let Some(word) = usize::try_from(pattern / 64).ok().and_then(|word| hits.get_mut(word)) else { return false };
     let bit = 1_u64 << (pattern % 64);
     let new = *word & bit == 0;
@@ -258,7 +262,7 @@ impl Scanner {
         if groups.len() > MAX_TABLES {
             return Err(BuildError::TooManyTables);
         }
-        Ok(Self { groups, costs, tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed) })
+        Ok(Self { groups, costs, tag: tag() })
     }
 
     /// How each pattern is treated, in the order given.
@@ -345,38 +349,39 @@ impl Group {
     }
 
     /// Scans one piece from a carried state and gives the next.
-    fn scan(&self, carried: u32, scratch: &mut Scratch, piece: &[u8], hit: &mut impl FnMut(u32, usize)) -> u32 {
+    fn scan(&self, carried: u32, stats: &mut ScanStats, piece: &[u8], hit: &mut impl FnMut(u32, usize)) -> u32 {
         match &self.kind {
-            GroupKind::Anchored(anchored) => anchored.scan(carried, scratch, piece, hit),
+            GroupKind::Anchored(anchored) => anchored.scan(carried, stats, piece, hit),
             GroupKind::Walked(table) => {
-                count(&mut scratch.stats.stepped, piece.len());
+                count(&mut stats.stepped, piece.len());
                 table.walk(carried, piece, (0, piece.len()), usize::MAX, hit).0
             }
             GroupKind::Short(table) => {
-                count(&mut scratch.stats.stepped, piece.len());
+                count(&mut stats.stepped, piece.len());
                 table.run(piece, hit);
                 carried
             }
             GroupKind::Literals(table) => {
-                count(&mut scratch.stats.stepped, piece.len());
+                count(&mut stats.stepped, piece.len());
                 table.walk(carried, piece, hit)
             }
         }
     }
 }
 
-fn count(counter: &mut u64, add: usize) {
+pub(super) fn count(counter: &mut u64, add: usize) {
     *counter = counter.wrapping_add(u64::try_from(add).unwrap_or(u64::MAX));
 }
 
 impl Anchored {
-    fn scan(&self, carried: u32, scratch: &mut Scratch, piece: &[u8], hit: &mut impl FnMut(u32, usize)) -> u32 {
+    fn scan(&self, carried: u32, stats: &mut ScanStats, piece: &[u8], hit: &mut impl FnMut(u32, usize)) -> u32 {
         let table = &self.table;
-        let stats = &mut scratch.stats;
         let end = piece.len();
         let mut state = carried;
         // The table has walked up to `at`. Anchors that begin before `search` are dealt with.
         let (mut at, mut search) = (0, 0);
+        // How far the table walks without a look at the anchors it passes.
+        let mut stretch = 0;
         // What was half matched when the piece began cannot last longer than `reach`.
         let (mut until, mut floor) = (if state == Table::IDLE { 0 } else { self.reach }, 0);
         loop {
@@ -385,21 +390,24 @@ impl Anchored {
                 (state, at) = table.walk(state, piece, (at, until.min(end)), floor, hit);
                 count(&mut stats.stepped, at - from);
             }
-            if state == Table::IDLE {
-                search = search.max(at);
-            }
+            // An anchor that begins before is of matches that are over.
+            search = search.max(if state == Table::IDLE { at } else { at.saturating_sub(self.reach) });
             if at >= end {
                 break;
             }
             let found = self.finder.find(piece, search);
             // The furthest a match can begin before this anchor; or before one that is cut by the end of the piece.
             let from = found.map_or(end, |(begin, _)| begin + self.shortest).saturating_sub(self.lead);
+            // Where anchors are dense, to look for each costs more than to walk past them all.
+            stretch = if from > at + DENSE { 0 } else { (2 * stretch).clamp(MIN_STRETCH, MAX_STRETCH) };
             if from > at {
                 (state, at) = (Table::IDLE, from);
             }
             if let Some((begin, after)) = found {
                 count(&mut stats.anchors, 1);
-                (search, until, floor) = (begin + 1, begin.saturating_add(self.reach), after);
+                search = begin + 1;
+                until = begin.saturating_add(self.reach.max(stretch));
+                floor = after.max(begin.saturating_add(stretch));
             } else {
                 (until, floor) = (end, usize::MAX);
             }
@@ -449,36 +457,46 @@ impl Engine for Scanner {
         *state = self.start();
     }
 
+    fn retire(&self, state: &mut StreamState, _: &mut Scratch) {
+        self.reset(state);
+    }
+
     fn scan(&self, state: &mut StreamState, scratch: &mut Scratch, piece: &[u8], sink: &mut dyn FnMut(u32, u64)) {
         if state.tag != self.tag {
             // Another scanner's state means nothing here, and its numbers could lie outside our tables.
             self.reset(state);
         }
         count(&mut scratch.stats.seen, piece.len());
-        let offset = state.offset;
+        scratch.found.clear();
+        let Scratch { stats, found, .. } = scratch;
         let hits = &mut state.hits;
         for (carried, group) in state.carried.iter_mut().zip(&self.groups) {
             if hits.iter().zip(&group.members).all(|(hit, member)| member & !hit == 0) {
                 continue;
             }
-            *carried = group.scan(*carried, scratch, piece, &mut |pattern, end| {
+            *carried = group.scan(*carried, stats, piece, &mut |pattern, end| {
                 if first_time(hits, pattern) {
-                    sink(pattern, offset.saturating_add(u64::try_from(end).unwrap_or(u64::MAX)));
+                    found.push((u64::try_from(end).unwrap_or(u64::MAX), pattern));
                 }
             });
         }
-        state.offset = offset.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        let offset = state.offset;
+        count(&mut state.offset, piece.len());
+        scratch.deliver(&mut |pattern, end| sink(pattern, offset.saturating_add(end)));
     }
 
     fn scan_block(&self, scratch: &mut Scratch, field: &[u8], sink: &mut dyn FnMut(u32, usize)) {
         count(&mut scratch.stats.seen, field.len());
+        scratch.found.clear();
+        let Scratch { stats, found, .. } = scratch;
         let mut hits = [0; WORDS];
         for group in &self.groups {
-            group.scan(group.start(), scratch, field, &mut |pattern, end| {
+            group.scan(group.start(), stats, field, &mut |pattern, end| {
                 if first_time(&mut hits, pattern) {
-                    sink(pattern, end);
+                    found.push((u64::try_from(end).unwrap_or(u64::MAX), pattern));
                 }
             });
         }
+        scratch.deliver(&mut |pattern, end| sink(pattern, usize::try_from(end).unwrap_or(usize::MAX)));
     }
 }

@@ -7,12 +7,10 @@ use regex_automata::util::start;
 use regex_automata::{Anchored, MatchKind};
 use regex_syntax::hir::Hir;
 
-use super::table::{MAX_TABLE_BYTES, TooLarge};
+use super::table::{MAX_NFA_BYTES, MAX_TABLE_BYTES, TooLarge};
 
 /// Working memory while a DFA is built, in bytes; bounds the time it takes too.
-const MAX_BUILD_BYTES: usize = 2 << 20;
-/// Largest NFA a DFA is built from, in bytes.
-const MAX_NFA_BYTES: usize = 1 << 20;
+const MAX_BUILD_BYTES: usize = 2 * MAX_TABLE_BYTES;
 
 /// One DFA and what its match states stand for. It says one byte late that a match ended, or at the end.
 #[derive(Debug)]

@@ -14,12 +14,13 @@ use regex_syntax::hir::Hir;
 
 use super::scanner::MAX_TABLES;
 
-/// Largest table, in bytes: two of them fit a second-level cache.
-pub(super) const MAX_TABLE_BYTES: usize = 1 << 20;
-/// Largest NFA a table is built from, in bytes.
-const MAX_NFA_BYTES: usize = 1 << 20;
+/// Largest table, in bytes: two of them fit a second-level cache. Small where inputs are made up, of which each makes
+/// tables of its own; so are the next two.
+pub(super) const MAX_TABLE_BYTES: usize = if cfg!(fuzzing) { 1 << 14 } else { 1 << 20 };
+/// Largest NFA an automaton is built from, in bytes.
+pub(super) const MAX_NFA_BYTES: usize = if cfg!(fuzzing) { 1 << 15 } else { 1 << 20 };
 /// Most NFA states put into sets while a table is built, those put in twice included: bounds memory and time.
-const MAX_WORK: usize = 1 << 24;
+const MAX_WORK: usize = if cfg!(fuzzing) { 1 << 16 } else { 1 << 24 };
 /// In an entry: matches end with this byte. The rest of an entry is where the next state's row begins.
 const MATCH: u32 = 1 << 31;
 

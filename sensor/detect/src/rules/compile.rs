@@ -12,7 +12,9 @@ use super::field::{self, Field, Shape};
 use super::file::{self, RawExample, RawFile, RawSignature, RawWeight};
 use super::list;
 use super::set::{Bodies, Example, Kind, Pack, RuleSet, STREAMS, ShortSet, Signature};
-use crate::engine::{BuildError, Fault, MAX_BOUND, MAX_PATTERNS, MAX_TABLES, Pattern, PatternError, Scanner};
+use crate::engine::{
+    BuildError, Built, EngineChoice, Fault, MAX_BOUND, MAX_PATTERNS, MAX_TABLES, Matcher, Pattern, PatternError,
+};
 use crate::hosts::{Category, HostTable, Listed, NewEntry};
 use crate::signal::Weight;
 
@@ -43,12 +45,21 @@ impl std::fmt::Debug for RuleText<'_> {
     }
 }
 
-/// Compiles rule files.
+/// Compiles rule files for the engine that suits them.
 ///
 /// # Errors
 ///
 /// Every fault of every file, sorted by place within each file.
 pub fn compile(files: &[RuleText<'_>]) -> Result<RuleSet, Vec<RuleError>> {
+    compile_for(files, EngineChoice::Auto)
+}
+
+/// Compiles rule files for the engine chosen. What is refused, and why, does not depend on it.
+///
+/// # Errors
+///
+/// Every fault of every file, sorted by place within each file.
+pub fn compile_for(files: &[RuleText<'_>], engine: EngineChoice) -> Result<RuleSet, Vec<RuleError>> {
     let sources: Vec<Source<'_>> = files.iter().map(|file| Source::new(file.file, file.text)).collect();
     let mut compiler = Compiler { files, sources: &sources, ..Compiler::default() };
     for (index, source) in sources.iter().enumerate() {
@@ -57,7 +68,7 @@ pub fn compile(files: &[RuleText<'_>]) -> Result<RuleSet, Vec<RuleError>> {
         compiler.errors.append(&mut errors);
         compiler.file(index, raw);
     }
-    compiler.finish()
+    compiler.finish(engine)
 }
 
 /// A signature's place and patterns, until all are known.
@@ -66,9 +77,11 @@ struct Origin {
     file: usize,
     /// Of the pattern's value.
     span: Range<usize>,
+    /// Of the anchor that the rule names.
+    anchor: Option<Range<usize>>,
 }
 
-/// Patterns for one scanner.
+/// Patterns for one matcher.
 #[derive(Debug, Default)]
 struct Collected {
     patterns: Vec<Pattern>,
@@ -208,6 +221,7 @@ impl<'a> Compiler<'a> {
         self.check_options(file, &raw, kind, &on);
         let origin = items.first().map_or(span.clone(), |item| item.1.clone());
         let target = Target { file, index, on: &on, nocase: raw.nocase, weight, enabled: raw.enabled };
+        let anchor = raw.anchor.as_ref().map(Spanned::span);
         let category = raw.category.as_ref().map_or(Category::Server, |category| *category.get_ref());
         match kind {
             Kind::Regex => self.regex(&target, &items, raw.anchor.as_ref()),
@@ -219,7 +233,7 @@ impl<'a> Compiler<'a> {
         if raw.enabled {
             self.fields.insert(on.clone());
         }
-        self.origins.push(Origin { file, span: origin });
+        self.origins.push(Origin { file, span: origin, anchor });
         self.signatures.push(Signature {
             id: raw.id.into_inner(),
             name: raw.name,
@@ -323,10 +337,9 @@ impl<'a> Compiler<'a> {
     }
 
     /// Where a part of a pattern stands in the file: exact for strings written without escapes.
-    fn inside(&self, target: &Target<'_>, item: &Item, part: &Range<usize>) -> Range<usize> {
-        let (text, span) = item;
-        let written = self.source(target.file).and_then(|source| source.text.get(span.clone())).unwrap_or_default();
-        match written.find(text.as_str()) {
+    fn inside(&self, file: usize, text: &str, span: &Range<usize>, part: &Range<usize>) -> Range<usize> {
+        let written = self.source(file).and_then(|source| source.text.get(span.clone())).unwrap_or_default();
+        match written.find(text) {
             Some(at) if !text.is_empty() => {
                 let start = span.start + at;
                 let end = if part.is_empty() { text.len() } else { part.end };
@@ -350,7 +363,7 @@ impl<'a> Compiler<'a> {
                 },
             ),
             Err(PatternError { fault, span }) => {
-                let span = self.inside(target, item, &span);
+                let span = self.inside(target.file, &item.0, &item.1, &span);
                 self.fault(target.file, &span, fault.to_string(), fault.help());
             }
         }
@@ -468,10 +481,10 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<RuleSet, Vec<RuleError>> {
+    fn finish(mut self, engine: EngineChoice) -> Result<RuleSet, Vec<RuleError>> {
         self.hosts.finish();
         let bodies = std::mem::take(&mut self.bodies);
-        let scanner = self.scanner(&bodies, Scanner::streamed);
+        let built = self.build(&bodies, |patterns| Matcher::streamed(patterns, engine));
         let mut short = Vec::new();
         for (field, rules) in std::mem::take(&mut self.short) {
             let mut set = rules.set;
@@ -480,13 +493,13 @@ impl<'a> Compiler<'a> {
                 self.fault(0, &(0..0), format!("too many globs on {field}"), "use fewer, or a regex");
             }
             if !rules.expressions.patterns.is_empty() {
-                set.scanner = self.scanner(&rules.expressions, Scanner::short);
+                set.built = self.build(&rules.expressions, |patterns| Matcher::short(patterns, engine));
                 set.owners =
                     rules.expressions.owners.iter().map(|owners| owners.iter().map(|o| o.1).collect()).collect();
             }
             short.push((field, set));
         }
-        let (true, Some(scanner)) = (self.errors.is_empty(), scanner) else {
+        let (true, Some(built)) = (self.errors.is_empty(), built) else {
             let order = |name: &str| self.files.iter().position(|file| file.file == name).unwrap_or(usize::MAX);
             self.errors.sort_by_cached_key(|e| (order(&e.file), e.file.clone(), e.line, e.column));
             return Err(self.errors);
@@ -500,54 +513,60 @@ impl<'a> Compiler<'a> {
             packs: self.packs,
             signatures: self.signatures,
             hosts: self.hosts,
-            bodies: Bodies { scanner, owners },
+            bodies: Bodies { built, owners },
             short,
             fields: self.fields.into_iter().collect(),
             hash: hash(&self.parts),
         })
     }
 
-    /// Builds a scanner, or says which signatures are in its way.
-    fn scanner(
+    /// Builds an engine, or says which signatures are in its way.
+    fn build(
         &mut self,
         collected: &Collected,
-        build: fn(&[Pattern]) -> Result<Scanner, BuildError>,
-    ) -> Option<Scanner> {
-        let tell = |this: &mut Self, pattern: usize, message: String, help: &str| {
+        build: impl Fn(&[Pattern]) -> Result<Built, BuildError>,
+    ) -> Option<Built> {
+        let tell = |this: &mut Self, pattern: usize, fault: Option<&Fault>, message: String, help: &str| {
             for (_, signature) in collected.owners.get(pattern).into_iter().flatten() {
-                let origin = usize::try_from(*signature).ok().and_then(|at| this.origins.get(at)).cloned();
-                if let Some(Origin { file, span }) = origin {
-                    this.fault(file, &span, message.clone(), help);
-                }
+                let at = usize::try_from(*signature).ok();
+                let origin = at.and_then(|at| this.origins.get(at)).cloned();
+                let text = at.and_then(|at| this.signatures.get(at)?.patterns.first()).cloned();
+                let (Some(Origin { file, span, anchor }), Some(text)) = (origin, text) else { continue };
+                let heavy = collected.patterns.get(pattern).and_then(Pattern::heavy);
+                let place = match (fault, heavy, anchor) {
+                    (Some(Fault::Anchor(_)), _, Some(anchor)) => anchor,
+                    (Some(Fault::TooLarge), part, _) => {
+                        this.inside(file, &text, &span, part.unwrap_or(&(0..text.len())))
+                    }
+                    _ => span,
+                };
+                this.fault(file, &place, message.clone(), help);
             }
         };
         let last = collected.patterns.len().saturating_sub(1);
         match build(&collected.patterns) {
-            Ok(scanner) => return Some(scanner),
+            Ok(built) => return Some(built),
             Err(BuildError::Patterns(faults)) => {
                 for (pattern, fault) in faults {
-                    let help = if matches!(fault, Fault::TooLarge)
-                        && collected
-                            .patterns
-                            .get(usize::try_from(pattern).unwrap_or(usize::MAX))
-                            .is_some_and(|p| p.max_len().is_none())
-                    {
+                    let at = usize::try_from(pattern).unwrap_or(last);
+                    let unbounded = collected.patterns.get(at).is_some_and(|pattern| pattern.max_len().is_none());
+                    let help = if matches!(fault, Fault::TooLarge) && unbounded {
                         "use fewer `.*` and bounded repeats"
                     } else {
                         fault.help()
                     };
-                    tell(self, usize::try_from(pattern).unwrap_or(last), fault.to_string(), help);
+                    tell(self, at, Some(&fault), fault.to_string(), help);
                 }
             }
             Err(error @ BuildError::TooMany(_)) => {
                 let help = "literal = [...] holds many literals in one signature";
-                tell(self, MAX_PATTERNS.min(last), error.to_string(), help);
+                tell(self, MAX_PATTERNS.min(last), None, error.to_string(), help);
             }
             Err(error @ BuildError::TooManyTables) => {
                 let help = format!("use smaller bounds, so that all patterns fit {MAX_TABLES} tables");
-                tell(self, last, error.to_string(), &help);
+                tell(self, last, None, error.to_string(), &help);
             }
-            Err(error) => tell(self, last, error.to_string(), "split or shorten the lists of literals"),
+            Err(error) => tell(self, last, None, error.to_string(), "split or shorten the lists of literals"),
         }
         None
     }

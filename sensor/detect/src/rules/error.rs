@@ -5,6 +5,8 @@ use std::ops::Range;
 
 /// Longest offending text shown, in characters.
 const MAX_SHOWN: usize = 80;
+/// Most of its line shown before and after, in characters each.
+const MAX_AROUND: usize = 60;
 
 /// One fault in a rule file or list, with its place and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,10 @@ pub struct RuleError {
     pub column: u32,
     /// The text at fault; cut when long, empty where something is missing.
     pub text: String,
+    /// What stands before it on its line; cut when long.
+    pub before: String,
+    /// What stands after it on its line; cut when long.
+    pub after: String,
     /// What is wrong.
     pub message: String,
     /// What to do about it; empty where the message says enough.
@@ -59,11 +65,24 @@ impl<'a> Source<'a> {
         let (line, column) = self.place(span.start);
         let text = self.text.get(span.clone()).unwrap_or_default();
         let text = text.lines().next().unwrap_or_default();
-        let shown: String = text.chars().take(MAX_SHOWN).collect();
-        let text = if shown.len() < text.len() { shown + "…" } else { shown };
+        let end = span.start + text.len();
+        let before = self.text.get(..span.start).unwrap_or_default().rsplit('\n').next().unwrap_or_default();
+        let after = self.text.get(end..).unwrap_or_default().lines().next().unwrap_or_default();
+        let skipped = before.chars().count().saturating_sub(MAX_AROUND);
+        let kept = before.chars().skip(skipped).collect::<String>();
+        let before = if skipped > 0 { format!("…{kept}") } else { kept };
         // A message from a library may have several lines.
         let message = message.into().split_whitespace().collect::<Vec<_>>().join(" ");
-        RuleError { file: self.file.to_owned(), line, column, text, message, help: help.to_owned() }
+        RuleError {
+            file: self.file.to_owned(),
+            line,
+            column,
+            text: cut(text, MAX_SHOWN),
+            before,
+            after: cut(after, MAX_AROUND),
+            message,
+            help: help.to_owned(),
+        }
     }
 
     /// The line of a byte offset, from 1.
@@ -82,4 +101,9 @@ impl<'a> Source<'a> {
         let column = before.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() + 1;
         (line, u32::try_from(column).unwrap_or(u32::MAX))
     }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let shown: String = text.chars().take(most).collect();
+    if shown.len() < text.len() { shown + "…" } else { shown }
 }

@@ -1,7 +1,7 @@
 //! Rules prove themselves: their examples, run the way traffic runs.
 
 use super::field::{Field, Shape};
-use super::set::{BodyState, Kind, RuleSet, STREAMS, Signature};
+use super::set::{BodyState, Kind, RuleSet, Signature};
 use crate::engine::{Cost, Scratch};
 use crate::signal::Side;
 
@@ -27,7 +27,7 @@ pub struct ExampleFailure {
     pub why: String,
 }
 
-/// How one signature on a body or message is found.
+/// How one signature is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternReport {
     /// Index of the signature.
@@ -40,8 +40,8 @@ pub struct PatternReport {
     pub cost: Cost,
     /// The literals that lead to it; empty where every byte is walked.
     pub anchors: Vec<String>,
-    /// Longest match, in bytes.
-    pub bound: usize,
+    /// Longest match, in bytes; `None` where there is no bound, which only short fields may have.
+    pub bound: Option<usize>,
 }
 
 /// Runs every example of the signatures in force; bodies whole and cut in two at every place.
@@ -139,19 +139,19 @@ pub fn unproven(rules: &RuleSet) -> Vec<u32> {
     (0_u32..).zip(rules.signatures()).filter(|(_, signature)| lacks(signature)).map(|(index, _)| index).collect()
 }
 
-/// How each signature on a body or message is found, and what it costs.
+/// How each signature with an expression or literals is found, and what it costs.
 pub fn report(rules: &RuleSet) -> Vec<PatternReport> {
     let mut reports: Vec<PatternReport> = rules
         .costs()
         .filter_map(|(index, cost)| {
-            let signature = rules.signature(index).filter(|s| STREAMS.contains(&s.on))?;
+            let signature = rules.signature(index)?;
             Some(PatternReport {
                 signature: index,
                 id: signature.id.clone(),
                 on: signature.on.clone(),
                 cost: cost.cost,
                 anchors: cost.anchors.iter().map(|anchor| String::from_utf8_lossy(anchor).into_owned()).collect(),
-                bound: cost.bound.unwrap_or(usize::MAX),
+                bound: cost.bound,
             })
         })
         .collect();

@@ -14,13 +14,13 @@ mod list;
 mod set;
 
 pub use builtin::builtin;
-pub use compile::{ListReader, MAX_SIGNATURES, RuleText, compile};
+pub use compile::{ListReader, MAX_SIGNATURES, RuleText, compile, compile_for};
 pub use error::RuleError;
 pub use examples::{ExampleFailure, PatternReport, report, run_examples, unproven};
 pub use field::{Field, UnknownField};
 pub use set::{BodyState, Example, Kind, Pack, RuleSet, Signature};
 
-pub use crate::engine::{Cost, ScanStats, Scratch};
+pub use crate::engine::{Cost, EngineChoice, EngineKind, ScanStats, Scratch, Unavailable};
 pub use crate::hosts::{Category, HostMatch, Listed};
 
 /// Compiles arbitrary text as a rule file: no panic, every fault has a place inside the text, and a rule set answers.

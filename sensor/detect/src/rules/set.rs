@@ -1,8 +1,10 @@
 //! A compiled set of rules, and how a message is held against it.
 
+use std::fmt::Write as _;
+
 use super::field::Field;
 use super::globs::Globs;
-use crate::engine::{Engine, PatternCost, Scanner, Scratch, StreamState};
+use crate::engine::{Built, Engine, EngineKind, MatcherState, PatternCost, Scratch};
 use crate::hosts::{Category, HostMatch, HostTable};
 use crate::signal::{Severity, Side, Weight};
 
@@ -101,30 +103,31 @@ pub struct Signature {
 #[derive(Debug, Default)]
 pub(super) struct ShortSet {
     /// Expressions and literals.
-    pub(super) scanner: Option<Scanner>,
-    /// Pattern of the scanner to signatures.
+    pub(super) built: Option<Built>,
+    /// Pattern of the matcher to signatures.
     pub(super) owners: Vec<Vec<u32>>,
     pub(super) globs: Globs,
     /// Host patterns, for fields that are names but not `host` itself.
     pub(super) hosts: HostTable,
 }
 
-/// The kinds of stream. All share one scanner, because packs look for much the same in each.
+/// The kinds of stream. All share one matcher, because packs look for much the same in each.
 pub(super) const STREAMS: [Field; 3] = [Field::RequestBody, Field::ResponseBody, Field::WebSocketMessage];
 
 /// The signatures of all streams.
 #[derive(Debug)]
 pub(super) struct Bodies {
-    pub(super) scanner: Scanner,
-    /// Pattern of the scanner to signatures, for each of [`STREAMS`].
+    pub(super) built: Built,
+    /// Pattern of the matcher to signatures, for each of [`STREAMS`].
     pub(super) owners: [Vec<Vec<u32>>; 3],
 }
 
-/// What is kept of one body between two pieces: under 100 bytes, no allocation. Belongs to the rule set that made it.
-#[derive(Clone, Debug)]
+/// What is kept of one body between two pieces: under 100 bytes, and some hundred more in an engine that asks for
+/// them. Belongs to the rule set that made it.
+#[derive(Debug)]
 pub struct BodyState {
     stream: usize,
-    state: StreamState,
+    state: MatcherState,
 }
 
 /// Compiled rules. Immutable and shared; an exchange keeps the set it began with.
@@ -194,9 +197,25 @@ impl RuleSet {
         self.hosts.len()
     }
 
+    /// The engine that bodies go through.
+    pub const fn engine(&self) -> EngineKind {
+        self.bodies.built.matcher.kind()
+    }
+
+    /// The engines in words: that of bodies and why, and the short fields where it is another.
+    pub fn engine_and_why(&self) -> String {
+        let mut text = format!("{}: {}", self.engine(), self.bodies.built.why);
+        for (field, built) in self.short.iter().filter_map(|(field, set)| Some((field, set.built.as_ref()?))) {
+            if built.matcher.kind() != self.engine() {
+                let _ = write!(text, "; {field} {}: {}", built.matcher.kind(), built.why);
+            }
+        }
+        text
+    }
+
     /// Memory of the body tables, in bytes.
     pub fn table_bytes(&self) -> usize {
-        self.bodies.scanner.bytes()
+        self.bodies.built.matcher.bytes()
     }
 
     /// Holds a short field against its signatures. `hit` gets each signature at most once, with the offset after its
@@ -205,8 +224,8 @@ impl RuleSet {
     pub fn scan_field(&self, on: &Field, value: &[u8], scratch: &mut Scratch, hit: &mut dyn FnMut(u32, usize)) {
         let Ok(at) = self.short.binary_search_by(|(field, _)| field.cmp(on)) else { return };
         let Some((_, set)) = self.short.get(at) else { return };
-        if let Some(scanner) = &set.scanner {
-            scanner.scan_block(scratch, value, &mut |pattern, end| {
+        if let Some(built) = &set.built {
+            built.matcher.scan_block(scratch, value, &mut |pattern, end| {
                 for &signature in owners(&set.owners, pattern) {
                     hit(signature, end);
                 }
@@ -241,28 +260,39 @@ impl RuleSet {
     }
 
     fn stream(&self, stream: usize) -> BodyState {
-        BodyState { stream, state: self.bodies.scanner.start() }
+        BodyState { stream, state: self.bodies.built.matcher.start() }
+    }
+
+    /// Makes `body` as good as new, for the next message of the same kind and after a gap.
+    pub fn reset_body(&self, body: &mut BodyState) {
+        self.bodies.built.matcher.reset(&mut body.state);
+    }
+
+    /// The body is over: what was costly to make is left with `scratch` for others. A body that is only dropped
+    /// leaks nothing either.
+    pub fn end_body(&self, body: &mut BodyState, scratch: &mut Scratch) {
+        self.bodies.built.matcher.retire(&mut body.state, scratch);
     }
 
     /// Holds the next piece of a body against its signatures. `hit` gets each signature at most once per body, with
     /// the offset after its first end, as soon as that byte is here: nothing is left over for the end of the body.
-    /// The order of hits within one piece is not defined.
+    /// Hits come in the order of their offsets, those of one offset always in the same order.
     pub fn scan_body(&self, body: &mut BodyState, scratch: &mut Scratch, piece: &[u8], hit: &mut dyn FnMut(u32, u64)) {
         let Some(of_stream) = self.bodies.owners.get(body.stream).filter(|owners| !owners.is_empty()) else { return };
-        self.bodies.scanner.scan(&mut body.state, scratch, piece, &mut |pattern, end| {
+        self.bodies.built.matcher.scan(&mut body.state, scratch, piece, &mut |pattern, end| {
             for &signature in owners(of_stream, pattern) {
                 hit(signature, end);
             }
         });
     }
 
-    /// How the engine treats each signature on a stream: signature and cost.
+    /// What each signature with an expression or literals costs.
     pub(super) fn costs(&self) -> impl Iterator<Item = (u32, &PatternCost)> {
-        self.bodies.owners.iter().flat_map(|of_stream| {
-            of_stream
-                .iter()
-                .zip(self.bodies.scanner.costs())
-                .flat_map(|(owners, cost)| owners.iter().map(move |&s| (s, cost)))
+        let bodies = self.bodies.owners.iter().map(|owners| (owners, &self.bodies.built));
+        let short = self.short.iter().filter_map(|(_, set)| Some((&set.owners, set.built.as_ref()?)));
+        bodies.chain(short).flat_map(|(owners, built)| {
+            let each = owners.iter().zip(&built.costs);
+            each.flat_map(|(owners, cost)| owners.iter().map(move |&signature| (signature, cost)))
         })
     }
 }

@@ -8,9 +8,9 @@ use crate::{Direction, Timestamp};
 
 impl<A: App<C>, C> Turn<'_, A, C> {
     pub(super) fn warm(&mut self) -> &mut Warm<A> {
-        self.slot
-            .warm
-            .get_or_insert_with(|| Box::new(Warm { app: None, stores: [None, None], odd_syn: [None; 2], told: 0 }))
+        self.slot.warm.get_or_insert_with(|| {
+            Box::new(Warm { app: None, stores: [None, None], odd_syn: [None; 2], told: 0, recent: None })
+        })
     }
 
     pub(super) fn store_mut(&mut self, dir: Direction) -> Option<&mut Store> {
@@ -107,12 +107,38 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         let captured = u64::try_from(chunk.bytes.len()).unwrap_or(chunk.len).min(chunk.len);
         if captured > 0 {
             self.stats.delivered_bytes += captured;
+            if dir == Direction::ToServer {
+                self.keep_recent(chunk.bytes);
+            }
             self.emit(dir, chunk.stamp, Data::Bytes(chunk.bytes));
             self.advance(dir, captured);
         }
         if captured < chunk.len {
             self.stats.cut_segments += 1;
             self.lose(dir, chunk.len - captured, chunk.stamp);
+        }
+    }
+
+    /// Keeps a copy of what the client sends next.
+    fn keep_recent(&mut self, bytes: &[u8]) {
+        if self.slot.bypass {
+            return;
+        }
+        let next = *Direction::ToServer.of(&self.slot.next);
+        if self.warm().recent.is_none() {
+            let lent = self.shelf.lend();
+            self.stats.not_kept_to_compare += u64::from(lent.is_none());
+            self.warm().recent = lent;
+        }
+        if let Some(recent) = &mut self.warm().recent {
+            recent.add(next, bytes);
+        }
+    }
+
+    /// No copy of what the client sent last is needed any more.
+    pub(super) fn forget_recent(&mut self) {
+        if let Some(recent) = self.slot.warm.as_mut().and_then(|w| w.recent.take()) {
+            self.shelf.give_back(recent);
         }
     }
 
@@ -178,6 +204,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         let bit = match anomaly {
             Anomaly::OverlapConflict => 1,
             Anomaly::DataAfterFin => 2,
+            Anomaly::UrgentData => 4,
         };
         let told = &mut self.warm().told;
         if *told & bit == 0 {
@@ -206,6 +233,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             self.slot.bypass = true;
             self.stats.flows_bypassed += 1;
             self.drop_stores();
+            self.forget_recent();
         }
     }
 

@@ -3,6 +3,7 @@
 mod deliver;
 mod judge;
 mod limits;
+mod recent;
 mod slab;
 mod stats;
 mod table;
@@ -12,7 +13,7 @@ mod turn;
 
 pub use limits::Limits;
 pub use stats::Stats;
-pub use table::FlowTable;
+pub use table::{FlowTable, Spot};
 
 use crate::{Direction, Place, Timestamp};
 use std::net::SocketAddr;
@@ -69,10 +70,13 @@ pub enum Data<'b> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Anomaly {
-    /// Two segments claimed the same bytes with different content; the first was kept.
+    /// Two segments claimed the same bytes with different content; the first was kept. Of bytes that were delivered
+    /// already this shows only for the last that the client sent and the server has not acknowledged.
     OverlapConflict,
     /// Data behind the sender's own FIN; dropped, as a receiver drops it (RFC 9293 §3.10.7.4).
     DataAfterFin,
+    /// Urgent data; kept in the stream, though many receivers take the urgent byte out of it (RFC 6093 §3).
+    UrgentData,
 }
 
 impl Anomaly {
@@ -81,6 +85,7 @@ impl Anomaly {
         match self {
             Self::OverlapConflict => "overlap_conflict",
             Self::DataAfterFin => "data_after_fin",
+            Self::UrgentData => "urgent_data",
         }
     }
 }

@@ -64,6 +64,12 @@ counters! {
     out_of_order,
     /// Bytes of held segments that differ from the copy already held, counted per overlap.
     overlap_conflicts,
+    /// Segments with other bytes than those delivered under the same numbers.
+    retransmitted_otherwise,
+    /// Pieces of which no copy was kept to compare retransmissions with, as too many flows have one.
+    not_kept_to_compare,
+    /// Segments with urgent data.
+    urgent_segments,
     /// Bytes behind a FIN.
     after_fin_bytes,
     /// Directions taken up again after everything was out of window.

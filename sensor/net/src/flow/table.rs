@@ -2,6 +2,7 @@
 
 use super::judge::sender_is_client;
 use super::limits::nanos;
+use super::recent::Shelf;
 use super::slab::{Class, Life, Slab, Slot};
 use super::turn::{Outcome, Turn, Waits};
 use super::{App, Flow, FlowEnd, Limits, Stats};
@@ -10,7 +11,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A longer step from one tick to the next counts as this much: a clock that jumps must not end every flow.
 const LONGEST_STEP: i64 = 60 * Timestamp::SECOND;
@@ -29,11 +30,19 @@ pub struct FlowTable<A> {
     stats: Stats,
     /// Bytes held by all stores.
     held: usize,
+    shelf: Shelf,
     /// Flows that wait for something, in the order in which they were opened.
     waiting: BTreeSet<(u64, u32)>,
     last_tick: Option<Timestamp>,
     /// Nanoseconds ticked so far, in steps of at most [`LONGEST_STEP`].
     clock: i64,
+}
+
+/// Where a flow lies in its table; a hint that is checked. See [`FlowTable::locate`].
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    hash: u64,
+    entry: Option<u32>,
 }
 
 impl<A> FlowTable<A> {
@@ -47,6 +56,7 @@ impl<A> FlowTable<A> {
             limits,
             stats: Stats::default(),
             held: 0,
+            shelf: Shelf::default(),
             waiting: BTreeSet::new(),
             last_tick: None,
             clock: 0,
@@ -73,17 +83,38 @@ impl<A> FlowTable<A> {
         self.held
     }
 
+    /// Where the flow of a packet lies. Asking for some packets ahead of [`Self::packet_at`] brings their entries into
+    /// the cache all at once, where asking for each in its turn would wait for each.
+    pub fn locate(&self, packet: &Packet) -> Spot {
+        let hash = hash_of(&self.hasher, &packet.tuple);
+        let found = self.index.find(hash, |i| self.is_at(*i, &packet.tuple));
+        Spot { hash, entry: found.copied() }
+    }
+
+    fn is_at(&self, i: u32, tuple: &FiveTuple) -> bool {
+        self.slab.get(i).is_some_and(|slot| is_of(tuple, &slot.flow))
+    }
+
     /// Takes in one packet; anything but TCP is ignored. `frame_data` is the data of the frame it was decoded from.
     pub fn packet<C>(&mut self, packet: &Packet, frame_data: &[u8], cx: &mut C)
     where
         A: App<C>,
     {
+        let spot = self.locate(packet);
+        self.packet_at(spot, packet, frame_data, cx);
+    }
+
+    /// [`Self::packet`] of a packet that was located before, though other packets may have come in between.
+    pub fn packet_at<C>(&mut self, spot: Spot, packet: &Packet, frame_data: &[u8], cx: &mut C)
+    where
+        A: App<C>,
+    {
         let Some(tcp) = packet.tcp else { return };
         self.stats.segments += 1;
-        let hash = hash_of(&self.hasher, &packet.tuple);
-        let slab = &self.slab;
-        let found = self.index.find(hash, |i| slab.get(*i).is_some_and(|s| is_of(&packet.tuple, &s.flow)));
-        if let Some(i) = found.copied() {
+        let hash = spot.hash;
+        let still = spot.entry.filter(|i| self.is_at(*i, &packet.tuple));
+        let found = still.or_else(|| self.index.find(hash, |i| self.is_at(*i, &packet.tuple)).copied());
+        if let Some(i) = found {
             if self.turn(i, cx, |turn| turn.packet(packet, tcp, frame_data)) != Some(Outcome::NewFlow) {
                 return;
             }
@@ -161,8 +192,15 @@ impl<A> FlowTable<A> {
         A: App<C>,
     {
         let slot = self.slab.get_mut(i)?;
-        let mut turn =
-            Turn { slot, held: &mut self.held, stats: &mut self.stats, limits: &self.limits, waits: &self.waits, cx };
+        let mut turn = Turn {
+            slot,
+            held: &mut self.held,
+            shelf: &mut self.shelf,
+            stats: &mut self.stats,
+            limits: &self.limits,
+            waits: &self.waits,
+            cx,
+        };
         let packets = turn.slot.flow.packets;
         let outcome = act(&mut turn);
         let (class, waits) = (turn.class(), turn.waits());
@@ -246,17 +284,17 @@ fn is_of(tuple: &FiveTuple, flow: &Flow) -> bool {
 
 /// The same for both directions.
 fn hash_of(hasher: &RandomState, tuple: &FiveTuple) -> u64 {
-    let (key, _) = tuple.key();
-    let mut hash = hasher.build_hasher();
-    for end in [key.low, key.high] {
-        let port = end.port();
+    let end = |end: SocketAddr| {
+        let mut hash = hasher.build_hasher();
         match end.ip() {
-            IpAddr::V4(ip) => hash.write_u64(u64::from(ip.to_bits()) << 16 | u64::from(port)),
+            IpAddr::V4(ip) => hash.write_u64(u64::from(ip.to_bits()) << 16 | u64::from(end.port())),
             IpAddr::V6(ip) => {
                 hash.write_u128(ip.to_bits());
-                hash.write_u16(port);
+                hash.write_u16(end.port());
             }
         }
-    }
-    hash.finish()
+        hash.finish()
+    };
+    // A sum knows no order; both parts are keyed, so it collides no more than they do.
+    end(tuple.src).wrapping_add(end(tuple.dst))
 }

@@ -1,8 +1,9 @@
 //! What one packet (or one tick) does to one flow.
 
 use super::judge::checksum_allows;
+use super::recent::{Recent, Shelf};
 use super::slab::{Class, Life, Progress, Slot};
-use super::{App, FlowEnd, Limits, Stats, limits::nanos};
+use super::{Anomaly, App, FlowEnd, Limits, Stats, limits::nanos};
 use crate::stream::{Acked, Chunk, Stamp, Store};
 use crate::{Direction, Packet, TcpHeader, Timestamp};
 
@@ -24,6 +25,8 @@ pub(super) struct Warm<A> {
     pub(super) odd_syn: [Option<u32>; 2],
     /// Anomalies told so far, a bit for each.
     pub(super) told: u8,
+    /// What the client sent last, until the server acknowledges it.
+    pub(super) recent: Option<Recent>,
 }
 
 /// What to do with the flow next.
@@ -44,6 +47,15 @@ struct Seen<'p> {
     stamp: Stamp,
     /// Answer of the checksum, once asked.
     believed: Option<bool>,
+}
+
+impl<'p> Seen<'p> {
+    /// The captured part of the payload.
+    fn payload(&self) -> &'p [u8] {
+        let range = &self.packet.payload;
+        let range = usize::try_from(range.start).unwrap_or(0)..usize::try_from(range.end).unwrap_or(0);
+        self.frame_data.get(range).unwrap_or_default()
+    }
 }
 
 /// Waits, in nanoseconds.
@@ -69,6 +81,7 @@ pub(super) struct Turn<'t, A, C> {
     pub(super) slot: &'t mut Slot<A>,
     /// Bytes held by the whole table.
     pub(super) held: &'t mut usize,
+    pub(super) shelf: &'t mut Shelf,
     pub(super) stats: &'t mut Stats,
     pub(super) limits: &'t Limits,
     pub(super) waits: &'t Waits,
@@ -97,6 +110,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             self.reset(seen);
             return Outcome::Done;
         }
+        self.forget_acknowledged(dir, tcp);
         if self.slot.bypass {
             self.follow(seen);
         } else if self.acknowledgement(seen) && self.payload(seen) {
@@ -145,6 +159,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             self.flush(dir);
         }
         self.drop_stores();
+        self.forget_recent();
         self.slot.life = Life::Closed;
         *match end {
             FlowEnd::Fin => &mut self.stats.flows_fin,
@@ -392,25 +407,28 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             } else {
                 self.stats.retransmitted += 1;
                 self.stats.retransmitted_bytes += u64::from(packet.wire_payload);
+                self.compare_with_recent(seen, seq);
             }
             return true;
         }
         if !self.accepts(seen) {
             return false;
         }
+        if tcp.has(TcpHeader::URG) && len > 0 {
+            self.stats.urgent_segments += 1;
+            self.tell(dir, seen.stamp, Anomaly::UrgentData);
+        }
         dir.of_mut(&mut self.slot.sides).strays = 0;
         if self.slot.life == Life::Reset && len > 0 {
             self.slot.life = Life::Live;
             self.stats.resets_revoked += 1;
         }
-        let range = &packet.payload;
-        let range = usize::try_from(range.start).unwrap_or(0)..usize::try_from(range.end).unwrap_or(0);
-        let bytes = seen.frame_data.get(range).unwrap_or_default();
-        let chunk = Chunk { start: 0, bytes, len: len.unsigned_abs(), stamp: seen.stamp };
+        let chunk = Chunk { start: 0, bytes: seen.payload(), len: len.unsigned_abs(), stamp: seen.stamp };
         let old = ahead.min(0).unsigned_abs();
         if old > 0 {
             self.stats.retransmitted += 1;
             self.stats.retransmitted_bytes += old;
+            self.compare_with_recent(seen, seq);
         }
         let chunk = Chunk { start: 0, ..chunk.from(old) };
         let store = if ahead > 0 { Some(self.make_store(dir)) } else { self.store_mut(dir) };
@@ -428,6 +446,25 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             }
         }
         true
+    }
+
+    /// Tells where a segment has other bytes than were delivered under its numbers.
+    fn compare_with_recent(&mut self, seen: &mut Seen<'_>, seq: u32) {
+        let recent = self.slot.warm.as_ref().and_then(|w| w.recent.as_ref());
+        let differs = seen.dir == Direction::ToServer && recent.is_some_and(|r| r.differs(seq, seen.payload()));
+        if differs && self.believes(seen) {
+            self.stats.retransmitted_otherwise += 1;
+            self.tell(seen.dir, seen.stamp, Anomaly::OverlapConflict);
+        }
+    }
+
+    /// Forgets what the client sent last once the server has it.
+    fn forget_acknowledged(&mut self, dir: Direction, tcp: TcpHeader) {
+        let recent = self.slot.warm.as_ref().and_then(|w| w.recent.as_ref());
+        let acknowledges = dir == Direction::ToClient && tcp.has(TcpHeader::ACK);
+        if acknowledges && recent.is_some_and(|r| r.is_acknowledged(tcp.ack)) {
+            self.forget_recent();
+        }
     }
 
     /// A segment after the FIN: a retransmission, or data the receiver will not take either.

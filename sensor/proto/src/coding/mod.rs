@@ -16,7 +16,7 @@ mod zstd;
 
 #[doc(hidden)]
 pub use fuzz::fuzz_coding;
-pub use pool::{Budget, Pool};
+pub use pool::{Budget, Charge, Pool};
 
 pub(crate) use inflate::inflate;
 pub(crate) use meter::Meter;
@@ -71,6 +71,47 @@ impl Coding {
         .into_iter()
         .find(|(name, _)| token.eq_ignore_ascii_case(name.as_bytes()))
         .map(|(_, coding)| coding)
+    }
+}
+
+/// The content codings of one body, first to be taken off first. Plain data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codings {
+    list: [Coding; Self::MAX],
+    len: usize,
+}
+
+impl Codings {
+    /// Most codings that are ever taken off, whatever [`Limits::max_depth`] says.
+    pub const MAX: usize = 8;
+
+    /// Reads the values of all `Content-Encoding` lines, in order; `None` where nothing is to be taken off.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`] with the reason; the body is then to be counted as undecoded.
+    pub fn read<'a>(
+        content_encoding: impl IntoIterator<Item = &'a [u8]>,
+        limits: &Limits,
+    ) -> Result<Option<Self>, Unsupported> {
+        let mut codings = Self { list: [Coding::Gzip; Self::MAX], len: 0 };
+        for token in content_encoding.into_iter().flat_map(|value| value.split(|&b| b == b',')) {
+            let token = token.trim_ascii();
+            if token.is_empty() || token.eq_ignore_ascii_case(b"identity") {
+                continue;
+            }
+            let room = codings.list.get_mut(codings.len).filter(|_| codings.len < limits.max_depth);
+            *room.ok_or(Unsupported::Depth)? = Coding::from_token(token).ok_or(Unsupported::Coding)?;
+            codings.len += 1;
+        }
+        let found = codings.list.get_mut(..codings.len).unwrap_or_default();
+        found.reverse();
+        Ok((!found.is_empty()).then_some(codings))
+    }
+
+    /// Them, first to be taken off first.
+    pub fn list(&self) -> &[Coding] {
+        self.list.get(..self.len).unwrap_or_default()
     }
 }
 
@@ -170,22 +211,8 @@ impl Decoder {
         limits: &Limits,
         pool: &mut Pool,
     ) -> Result<Option<Self>, Unsupported> {
-        let mut codings = Vec::new();
-        for token in content_encoding.into_iter().flat_map(|value| value.split(|&b| b == b',')) {
-            let token = token.trim_ascii();
-            if token.is_empty() || token.eq_ignore_ascii_case(b"identity") {
-                continue;
-            }
-            if codings.len() == limits.max_depth {
-                return Err(Unsupported::Depth);
-            }
-            codings.push(Coding::from_token(token).ok_or(Unsupported::Coding)?);
-        }
-        if codings.is_empty() {
-            return Ok(None);
-        }
-        codings.reverse();
-        Self::of(&codings, pool).map(Some)
+        let codings = Codings::read(content_encoding, limits)?;
+        codings.map(|codings| Self::of(codings.list(), pool)).transpose()
     }
 
     /// A decoder for `codings`, first to be taken off first; for bodies that are sniffed instead of labelled.

@@ -47,7 +47,7 @@ impl Budget {
     }
 
     /// An entry of `bytes`, or `None` (and counted) above the limit.
-    pub(crate) fn charge(&self, bytes: u64) -> Option<Charge> {
+    pub fn charge(&self, bytes: u64) -> Option<Charge> {
         let mut charge = self.entry();
         charge.set(bytes).then_some(charge)
     }
@@ -61,7 +61,7 @@ impl Default for Budget {
 
 /// Bytes on a [`Budget`], given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Charge {
+pub struct Charge {
     budget: Budget,
     bytes: u64,
 }

@@ -194,7 +194,7 @@ impl Flow {
                 return self.go_on(cx, dir, used);
             }
             First::Unknown => {
-                self.not_http(cx, dir);
+                self.not_http(cx, dir, true);
                 return self.go_on(cx, dir, used);
             }
             First::Tls if tunnel => Protocol::ConnectTls,
@@ -302,7 +302,7 @@ impl Flow {
                         cx.anomaly(None, dir, Anomaly::HeadTooLarge);
                     }
                 }
-                self.not_http(cx, dir);
+                self.not_http(cx, dir, !too_long);
                 return self.go_on(cx, dir, used);
             }
             Look::Yes(line) => line,
@@ -332,8 +332,8 @@ impl Flow {
         truth
     }
 
-    /// Bytes stand here that begin no head.
-    fn not_http<S: PartSink>(&mut self, cx: &mut Context<'_, S>, dir: Direction) {
+    /// Bytes stand here that begin no head; `stray` unless that was told in other words.
+    fn not_http<S: PartSink>(&mut self, cx: &mut Context<'_, S>, dir: Direction, stray: bool) {
         if dir == ToClient
             && let Some(waiting) = self.pairs.front()
             && waiting.ask == Ask::Old
@@ -348,6 +348,10 @@ impl Flow {
         } else if mem::take(&mut self.lane(dir).resync) {
             self.lane(dir).stay_lost();
         } else if self.recognised {
+            let (roles, lane) = (self.roles, self.lane(dir));
+            if stray && roles && !lane.guessing && !lane.lost {
+                cx.anomaly(None, dir, Anomaly::StrayBytes);
+            }
             self.lose_place(cx, dir);
         } else {
             self.lane(dir).lose();

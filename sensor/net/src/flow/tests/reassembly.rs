@@ -158,7 +158,33 @@ fn delivered_bytes_win_over_a_later_copy() {
     let mut rig = Rig::connected();
     rig.c(0, 0, "abc");
     rig.c(0, 0, "XYZd");
-    rig.told(&["open 1", ">abc", ">d"]);
+    rig.told(&["open 1", ">abc", ">! overlap_conflict", ">d"]);
+}
+
+#[test]
+fn other_bytes_for_delivered_ones_show_until_they_are_acknowledged() {
+    for (name, again, acked, want) in [
+        ("the same", "abcdef", false, 0),
+        ("others", "abXdef", false, 1),
+        ("a part", "cX", false, 1),
+        ("others that are acknowledged", "abXdef", true, 0),
+    ] {
+        let mut rig = Rig::connected();
+        rig.c(0, 0, "abc");
+        rig.c(3, 0, "def");
+        if acked {
+            rig.s(0, 6, "");
+        }
+        rig.c(if again.len() == 2 { 2 } else { 0 }, 0, again);
+        let told = rig.log.lines.iter().filter(|l| l.ends_with("overlap_conflict")).count();
+        assert_eq!((told, rig.table.stats().retransmitted_otherwise), (want, want as u64), "{name}");
+    }
+    // A decoy with a wrong checksum contradicts nobody.
+    let mut rig = Rig::connected();
+    rig.c(0, 0, "abc");
+    rig.sum = Sum::Wrong;
+    rig.c(0, 0, "XYZ");
+    rig.told(&["open 1", ">abc"]);
 }
 
 #[test]
@@ -177,7 +203,7 @@ fn keep_alives_and_urgent_data_change_nothing() {
     rig.c(2, 0, "");
     rig.c(2, 0, "\0");
     rig.cf(3, ACK | TcpHeader::URG, "def");
-    rig.told(&["open 1", ">abc", ">def"]);
+    rig.told(&["open 1", ">abc", ">! urgent_data", ">def"]);
     let stats = rig.table.stats();
     assert_eq!((stats.keep_alives, stats.retransmitted, stats.overlap_conflicts), (1, 0, 0));
 }

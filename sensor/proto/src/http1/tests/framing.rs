@@ -238,9 +238,23 @@ fn a_body_over_its_end_is_passed_and_the_next_head_found() {
             s(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
         ],
         "0 GET / 1.1; 0 end; 1 GET /b 1.1; 1 end",
-        "0 204 1.1; 0 end; 1 200 1.1; 1 end",
+        "0 204 1.1; 0 end; - !stray_bytes; 1 200 1.1; 1 end",
     );
     assert_eq!((got.stats.uninspected.out_of_sync, got.stats.resynchronisations), (5, 1));
+}
+
+#[test]
+fn a_body_where_none_may_be_is_told() {
+    for (method, head) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 7"),
+        ("GET", "HTTP/1.1 204 No Content\r\nContent-Length: 7"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7"),
+        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 0"),
+    ] {
+        let status = head.get(9..12).unwrap_or_default();
+        let want = format!("0 {status} 1.1; 0 end; - !stray_bytes");
+        response(head, method, head, "{\"a\":1}", &want);
+    }
 }
 
 #[test]

@@ -1,0 +1,140 @@
+//! The hellos of RFC 8448, handshake headers included, and its certificate.
+
+use super::check;
+use crate::tls::fuzz::{Item, read};
+use crate::tls::{Certificate, ClientHello, Limits, Version};
+use net::Direction::{ToClient, ToServer};
+use testkit::tls::record;
+
+/// §3.
+const ONE_RTT_CLIENT: &str = "\
+    010000c00303cb34ecb1e78163ba1c38c6dacb196a6dffa21a8d9912ec18a2ef6283024dece7000006130113031302010000\
+    910000000b0009000006736572766572ff01000100000a00140012001d001700180019010001010102010301040023000000\
+    3300260024001d002099381de560e4bd43d23d8e435a7dbafeb3c06e51c13cae4d5413691e529aaf2c002b0003020304000d\
+    0020001e040305030603020308040805080604010501060102010402050206020202002d00020101001c00024001";
+/// §3.
+const ONE_RTT_SERVER: &str = "\
+    020000560303a6af06a4121860dc5e6e60249cd34c95930c8ac5cb1434dac155772ed3e2692800130100002e00330024001d\
+    0020c9828876112095fe66762bdbf7c672e156d6cc253b833df1dd69b1b04e751f0f002b00020304";
+/// §4.
+const RESUMED_CLIENT: &str = "\
+    010001fc03031bc3ceb6bbe39cff938355b5a50adb6db21b7a6af649d7b4bc419d7876487d95000006130113031302010001\
+    cd0000000b0009000006736572766572ff01000100000a00140012001d001700180019010001010102010301040033002600\
+    24001d0020e4ffb68ac05f8d96c99da26698346c6be16482badddafe051a66b4f18d668f0b002a0000002b0003020304000d\
+    0020001e040305030603020308040805080604010501060102010402050206020202002d00020101001c0002400100150057\
+    0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000\
+    00000000000000000000000000000000000000000000000000000000000000000000000000002900dd00b800b22c035d8293\
+    59ee5ff7af4ec900000000262a6494dc486d2c8a34cb33fa90bf1b0070ad3c498883c9367c09a2be785abc55cd226097a3a9\
+    82117283f82a03a143efd3ff5dd36d64e861be7fd61d2827db279cce145077d454a3664d4e6da4d29ee03725a6a4dafcd0fc\
+    67d2aea70529513e3da2677fa5906c5b3f7d8f92f228bda40dda721470f9fbf297b5aea617646fac5c03272e970727c621a7\
+    9141ef5f7de6505e5bfbc388e93343694093934ae4d357fad6aacb0021203add4fb2d8fdf822a0ca3cf7678ef5e88dae9901\
+    41c5924d57bb6fa31b9e5f9d";
+/// §4.
+const RESUMED_SERVER: &str = "\
+    0200005c03033ccfd2dec890222763472ae8136777c9d7358777bb66e91ea5122495f559ea2d001301000034002900020000\
+    00330024001d0020121761ee42c333e1b9e77b60dd57c2053cd94512ab47f115e86eff50942cea31002b00020304";
+/// §5.
+const RETRY_CLIENT_1: &str = "\
+    010000b00303b0b1c5a5aa37c5919f2ed1d5c6fff7fcb7849716945a2b8cee9258a346677b6f000006130113031302010000\
+    810000000b0009000006736572766572ff01000100000a00080006001d00170018003300260024001d0020e8e8e3f3b93a25\
+    ed97a14a7dcacb8a272c6288e585c6484d05262fcad062ad1f002b0003020304000d0020001e040305030603020308040805\
+    080604010501060102010402050206020202002d00020101001c00024001";
+/// §5.
+const RETRY_SERVER_1: &str = "\
+    020000ac0303cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c001301000084003300020017\
+    002c0074007271dcd04bb88bc3189119398a00000000eefafc76c146b823b096f8aacad365dd0030953f4edf625636e5f21b\
+    b2e23fcc654b1b5b40318d10d137abcbb87574e36e8a1f025f7dfa5d6e50781b5eda4aa15b0c8be778257d16aa3030e9e784\
+    1dd9e4c0342267e8ca0caf571fb2b7cff0f934b0002b00020304";
+/// §5.
+const RETRY_CLIENT_2: &str = "\
+    010001fc0303b0b1c5a5aa37c5919f2ed1d5c6fff7fcb7849716945a2b8cee9258a346677b6f000006130113031302010001\
+    cd0000000b0009000006736572766572ff01000100000a00080006001d001700180033004700450017004104a6da7392ec59\
+    1e17abfd535964b99894d13befb221b3def2ebe3830eac8f0151812677c4d6d2237e85cf01d6910cfb83954e76ba73528305\
+    34159897e8065780002b0003020304000d0020001e0403050306030203080408050806040105010601020104020502060202\
+    02002c0074007271dcd04bb88bc3189119398a00000000eefafc76c146b823b096f8aacad365dd0030953f4edf625636e5f2\
+    1bb2e23fcc654b1b5b40318d10d137abcbb87574e36e8a1f025f7dfa5d6e50781b5eda4aa15b0c8be778257d16aa3030e9e7\
+    841dd9e4c0342267e8ca0caf571fb2b7cff0f934b0002d00020101001c00024001001500af00000000000000000000000000\
+    0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000\
+    0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000\
+    0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000\
+    000000000000000000000000";
+/// §5.
+const RETRY_SERVER_2: &str = "\
+    020000770303bb341d847fd789c47c387172dc0c9bf147fccacb5043d86ca4c598d3ff571b9800130100004f003300450017\
+    004104583e054b7a66672ae020ad9d2686fcc85b5ad41a134a0f03ee72b893052bd85b4c8de6776f5b04ac07d83540eab3e3\
+    d9c547bc6528c4317d294686093a6cad7d002b00020304";
+/// §3.
+const CERTIFICATE: &str = "\
+    308201ac30820115a003020102020102300d06092a864886f70d01010b0500300e310c300a06035504031303727361301e17\
+    0d3136303733303031323335395a170d3236303733303031323335395a300e310c300a0603550403130372736130819f300d\
+    06092a864886f70d010101050003818d0030818902818100b4bb498f8279303d980836399b36c6988c0c68de55e1bdb826d3\
+    901a2461eafd2de49a91d015abbc9a95137ace6c1af19eaa6af98c7ced43120998e187a80ee0ccb0524b1b018c3e0b63264d\
+    449a6d38e22a5fda430846748030530ef0461c8ca9d9efbfae8ea6d1d03e2bd193eff0ab9a8002c47428a6d35a8d88d79f7f\
+    1e3f0203010001a31a301830090603551d1304023000300b0603551d0f0404030205a0300d06092a864886f70d01010b0500\
+    0381810085aad2a0e5b9276b908c65f73a7267170618a54c5f8a7b337d2df7a594365417f2eae8f8a58c8f8172f9319cf36b\
+    7fd6c55b80f21a03015156726096fd335e5e67f2dbf102702e608ccae6bec1fc63a42a99be5c3eb7107c3c54e9b9eb2bd520\
+    3b1c3b84e0a8b2f759409ba3eac9d91d402dcc0cc8f8961229ac9187b42b4de1";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+/// In records, with a change of cipher and ciphertext behind.
+fn wire(messages: &[&str]) -> Vec<u8> {
+    let plain: Vec<u8> = messages.iter().flat_map(|hex| record(22, &bytes(hex))).collect();
+    [plain, record(20, &[1]), record(23, &[0xee; 80])].concat()
+}
+
+fn hello(hex: &str) -> ClientHello {
+    let (items, _) = read(&Limits::default(), [(ToServer, &wire(&[hex])[..])]);
+    match items.into_iter().next() {
+        Some((_, Item::Client(hello))) => *hello,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_traces_are_read_whole_and_cut() {
+    let retry = [record(22, &bytes(RETRY_SERVER_1)), record(20, &[1])].concat();
+    check(
+        "section 3",
+        &[(ToServer, &wire(&[ONE_RTT_CLIENT])), (ToClient, &wire(&[ONE_RTT_SERVER]))],
+        "c:hello(server) c:opaque s:hello(1.3) s:opaque",
+    );
+    check(
+        "section 4",
+        &[(ToServer, &wire(&[RESUMED_CLIENT])), (ToClient, &wire(&[RESUMED_SERVER]))],
+        "c:hello(server) c:opaque s:hello(1.3+resumed) s:opaque",
+    );
+    check(
+        "section 5",
+        &[
+            (ToServer, &record(22, &bytes(RETRY_CLIENT_1))),
+            (ToClient, &retry),
+            (ToServer, &wire(&[RETRY_CLIENT_2])),
+            (ToClient, &wire(&[RETRY_SERVER_2])),
+        ],
+        "c:hello(server) s:retry(1.3) c:hello(server) c:opaque s:hello(1.3) s:opaque",
+    );
+}
+
+#[test]
+fn the_facts_of_the_traces_come_out() {
+    let first = hello(ONE_RTT_CLIENT);
+    assert_eq!((first.version, first.legacy_version), (Version::TLS13, Version::TLS12));
+    assert_eq!((first.ciphers, first.extensions, first.alpn.is_empty()), (3, 9, true));
+    assert!(!first.psk && !first.early_data && !first.session_ticket && !first.grease && !first.bad_extension);
+    assert_eq!(first.random().bytes()[..4], [0xcb, 0x34, 0xec, 0xb1]);
+    assert_eq!(&first.ja4.as_str()[..11], "t13d030900_");
+    let resumed = hello(RESUMED_CLIENT);
+    assert!(resumed.psk && resumed.early_data && resumed.wants_resumption());
+    assert_eq!((resumed.extensions, resumed.bad_extension), (11, false));
+    let retried = hello(RETRY_CLIENT_2);
+    assert!(!retried.bad_extension && !retried.psk);
+}
+
+#[test]
+fn the_name_in_the_certificate_is_a_common_name() {
+    let leaf = Certificate::parse(&bytes(CERTIFICATE)).unwrap();
+    assert_eq!((leaf.names().collect::<Vec<_>>(), leaf.left_out), (vec!["rsa"], 0));
+}
