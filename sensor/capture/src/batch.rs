@@ -70,6 +70,12 @@ impl Batch {
         self.frames().iter().map(|entry| self.frame(entry))
     }
 
+    /// Whether a block of this batch holds these bytes anywhere.
+    #[cfg(test)]
+    pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
+        self.contents.blocks.iter().any(|block| block.windows(bytes.len()).any(|window| window == bytes))
+    }
+
     /// Time of the first frame. Not always the smallest: within a file the file's order holds.
     pub fn first_ts(&self) -> Option<Timestamp> {
         self.frames().first().map(|f| f.ts)

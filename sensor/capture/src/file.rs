@@ -9,6 +9,7 @@ use crate::walk::{End, Found, Next, Secrets, Walker};
 use net::Timestamp;
 use std::io::{self, Read};
 use std::sync::Arc;
+use zeroize::Zeroize as _;
 
 /// A block and what was found in it.
 #[derive(Debug, Default)]
@@ -92,6 +93,11 @@ impl FileReader {
         }
     }
 
+    /// Whether it is of the format that can hold secrets.
+    pub(crate) fn is_pcapng(&self) -> bool {
+        matches!(self.walker, Walker::Pcapng(_))
+    }
+
     /// Packets so far, by the numbering of the file itself.
     pub(crate) fn packets(&self) -> u64 {
         self.found.in_file
@@ -139,6 +145,8 @@ impl FileReader {
         if let Some(room) = block.get_mut(..filled) {
             room.copy_from_slice(&self.carry);
         }
+        // It may have been the beginning of secrets.
+        self.carry.as_mut_slice().zeroize();
         self.carry.clear();
         let mut used = 0;
         while !self.ended {
@@ -148,8 +156,11 @@ impl FileReader {
             if !(full || self.ended || self.eager) {
                 continue;
             }
-            let bytes = block.get(..filled).unwrap_or_default();
-            match self.walker.walk(bytes, used, &mut self.found) {
+            let next = self.walker.walk(block.get(..filled).unwrap_or_default(), used, &mut self.found);
+            for at in self.found.sensitive.drain(..) {
+                block.get_mut(at).unwrap_or_default().zeroize();
+            }
+            match next {
                 Next::More { used: now, need } => (used, self.need) = (now, need),
                 Next::Skip(count) => (used, self.need, self.skip) = (filled, 0, count),
                 Next::Stop => {
@@ -158,11 +169,13 @@ impl FileReader {
                     return;
                 }
             }
-            let left = bytes.get(used..).unwrap_or_default();
+            let left = block.get_mut(used..filled).unwrap_or_default();
             if self.ended {
                 self.end(left);
             } else if full || self.skip > 0 || !self.found.frames.is_empty() {
                 self.carry.extend_from_slice(left);
+                // Secrets may have been cut here.
+                left.zeroize();
                 return;
             }
         }

@@ -92,6 +92,8 @@ pub struct Reader {
     notices: Notices,
     secrets: Vec<Secrets>,
     secrets_bytes: usize,
+    /// An input is of the format that can hold secrets.
+    pcapng: bool,
     crowded: bool,
     /// Bytes of the files that are done with.
     done: u64,
@@ -205,6 +207,7 @@ impl Reader {
             notices: listing.notices,
             secrets: Vec::new(),
             secrets_bytes: 0,
+            pcapng: false,
             crowded: false,
             done: 0,
         }
@@ -235,10 +238,15 @@ impl Reader {
         self.notices.waiting.drain(..)
     }
 
-    /// The decryption secrets of the files read so far, in the order they were met: those before a packet are here
-    /// when the packet is handed over. At most [`MAX_SECRETS_BYTES`].
-    pub fn secrets(&self) -> &[Secrets] {
-        &self.secrets
+    /// Takes the decryption secrets out that have come up since last asked, in the order they were met: those before a
+    /// packet are here when the packet is handed over. At most [`MAX_SECRETS_BYTES`] in a run.
+    pub fn take_secrets(&mut self) -> Vec<Secrets> {
+        std::mem::take(&mut self.secrets)
+    }
+
+    /// Whether an input is of the format that can hold secrets (pcapng). Known once the reader is open.
+    pub fn may_bring_secrets(&self) -> bool {
+        self.pcapng
     }
 
     /// Bytes of the files that were read, and of all files, as they lie on disk. Not known where a pipe is read.
@@ -434,8 +442,10 @@ impl Reader {
         }
     }
 
+    /// Keeps secrets of the chunk that was just read, of which no frame was handed over.
     fn keep_secrets(&mut self, file: u16, secrets: Vec<Secrets>) {
-        for secret in secrets {
+        for mut secret in secrets {
+            secret.since += self.number;
             let all = self.secrets_bytes.saturating_add(secret.cost());
             if all <= MAX_SECRETS_BYTES {
                 self.secrets_bytes = all;
@@ -511,6 +521,7 @@ impl Reader {
             if let Some(first) = reader.foreign() {
                 return Err((NoticeCode::ForeignFile, OpenError::NotACapture { path, first }));
             }
+            self.pcapng |= reader.is_pcapng();
             for secret in chunk.secrets.drain(..) {
                 held = held.saturating_add(secret.cost());
                 if held <= MAX_SECRETS_BYTES {

@@ -440,12 +440,41 @@ fn secrets_are_here_when_the_packets_after_them_are() {
         write(dir.path(), name, &file);
     }
     let mut reader = Reader::open(&[dir.path().to_owned()], &Options::default()).unwrap();
-    assert_eq!(reader.secrets(), []);
+    assert_eq!((reader.take_secrets(), reader.may_bring_secrets()), (Vec::new(), true));
     let mut known = Vec::new();
     while reader.next_batch().unwrap().is_some() {
-        known.push(reader.secrets().iter().map(|s| String::from_utf8(s.bytes.clone()).unwrap()).collect::<Vec<_>>());
+        let new = reader.take_secrets();
+        known.push(new.iter().map(|s| (s.since, String::from_utf8(s.bytes.clone()).unwrap())).collect::<Vec<_>>());
     }
-    assert_eq!(known, [vec!["KEY 1"], vec!["KEY 1", "KEY 2"]]);
+    assert_eq!(known, [vec![(0, "KEY 1".to_owned())], vec![(1, "KEY 2".to_owned())]]);
+}
+
+#[test]
+fn secrets_count_from_their_place_between_the_packets_and_leave_no_copy_in_the_block() {
+    let mut body = Secrets::TLS_KEY_LOG.to_le_bytes().to_vec();
+    body.extend(8_u32.to_le_bytes());
+    body.extend(b"VERYDEEP");
+    let file = Ng::new(false)
+        .section()
+        .interface(1, 0, None, None)
+        .packet(0, 1, b"a", 1)
+        .packet(0, 2, b"b", 1)
+        .block(10, &body)
+        .packet(0, 3, b"c", 1)
+        .done();
+    let blocks = [Options::MIN_BLOCK_BYTES, 65, 80, 100, 1 << 20];
+    for block_bytes in blocks {
+        let options = Options { block_bytes, ..Options::default() };
+        let sources = vec![("a".to_owned(), Box::new(Cursor::new(file.clone())) as _)];
+        let mut reader = Reader::from_sources(sources, &options).unwrap();
+        let (mut since, mut frames) = (Vec::new(), Vec::new());
+        while let Some(batch) = reader.next_batch().unwrap() {
+            since.extend(reader.take_secrets().iter().map(|s| s.since));
+            frames.extend(batch.iter().map(|f| f.data.to_vec()));
+            assert!(!batch.holds(b"VERY"), "{block_bytes}");
+        }
+        assert_eq!((since, frames), (vec![2], vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()]), "{block_bytes}");
+    }
 }
 
 /// Fails after what it holds.

@@ -114,10 +114,17 @@ Output:
   -o FILE            events to the file, and the table unless -q is given
   -o -               events to standard output and nothing else
   --table            the table in place of events, also in a pipe
+  --timeline[=WHAT]  every call in the order of time in place of events; the table only with --table
+
+What a timeline is of:
+  HOST[:PORT][/PATH] a server by name or address, and what is below the path
+  ADDRESS            a client
+  HASH               a session, by mcp.session of the events or 6 characters or more of its hash
 
 Examples:
   mcp-sensor replay case.pcap
   mcp-sensor replay captures/ -o events.jsonl --fail-on shadow --fail-on denied
+  mcp-sensor replay case.pcap --timeline=mcp.example.com/mcp
   zcat huge.pcap.gz | mcp-sensor replay --bpf 'tcp port 8080' - | jq -c 'select(.type == \"server\")'";
 
 #[derive(Args, Debug)]
@@ -133,6 +140,10 @@ pub(crate) struct Replay {
     /// Print the table of servers, also where standard output is no terminal
     #[arg(long, env = "MCP_SENSOR_TABLE", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) table: bool,
+    /// Print every call in the order of time, of all or of one server, client or session
+    #[arg(long, env = "MCP_SENSOR_TIMELINE", hide_env_values = true, value_name = "WHAT")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) timeline: Option<String>,
     /// Only packets that this expression matches, as pcap-filter(7) describes it
     #[arg(long, env = "MCP_SENSOR_BPF", hide_env_values = true, value_name = "EXPR")]
     pub(crate) bpf: Option<String>,
@@ -146,6 +157,10 @@ pub(crate) struct Replay {
     #[arg(long, env = "MCP_SENSOR_CARVE", hide_env_values = true)]
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) carve: Option<PathBuf>,
+    /// Decrypt TLS with the secrets in FILE, in the NSS format (SSLKEYLOGFILE); it may grow while it is read
+    #[arg(long, env = "MCP_SENSOR_KEYLOG", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) keylog: Option<PathBuf>,
     /// Put the SHA-256 of each input into the first event
     #[arg(long, env = "MCP_SENSOR_HASH_INPUTS", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) hash_inputs: bool,

@@ -5,9 +5,12 @@ use crate::log::Log;
 use crate::words::plural;
 use capture::{CarveWriter, Options, Reader};
 use correlate::record::Detection;
-use net::{FiveTuple, FlowKey, Frame, Transport};
+use net::{
+    Carrier, FiveTuple, FlowKey, FragmentLimits, Fragments, Frame, Packet, Path as Tunnels, Transport, Tunnel,
+    Undecoded,
+};
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -18,6 +21,8 @@ use std::rc::Rc;
 pub(crate) const MAX_RANGES: usize = 100_000;
 /// Bytes held back for one file before they are written out.
 const FILE_BUFFER_BYTES: usize = 16 << 10;
+/// Bytes of fragments held until their datagram is whole; beyond that the oldest are left out.
+const FRAGMENT_BYTES: usize = 32 << 20;
 /// Bytes held back for all files together; beyond that every write goes out at once.
 const TOTAL_BUFFER_BYTES: usize = 64 << 20;
 
@@ -29,10 +34,13 @@ struct Range {
     last: u64,
 }
 
+/// A flow as detections name it: both ends, and the tunnels around it but for labels, which may differ by direction.
+type Flow = (FlowKey, Vec<String>);
+
 /// What is to be carved for the detections of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Ranges {
-    by_flow: HashMap<(FlowKey, String), Vec<Range>>,
+    by_flow: HashMap<(Flow, String), Vec<Range>>,
     ids: HashSet<String>,
     left_out: u64,
 }
@@ -58,7 +66,7 @@ impl Ranges {
     }
 }
 
-fn key(detection: &Detection) -> Option<FlowKey> {
+fn key(detection: &Detection) -> Option<Flow> {
     let flow = &detection.flow;
     let transport = match flow.transport.as_str() {
         "tcp" => Transport::Tcp,
@@ -67,7 +75,20 @@ fn key(detection: &Detection) -> Option<FlowKey> {
     };
     let (client, server) = (&flow.client, &flow.server);
     let (src, dst) = (client.ip.parse().ok()?, server.ip.parse().ok()?);
-    Some(FiveTuple::new(src, client.port, dst, server.port, transport).key().0)
+    let labels = Carrier::Mpls.word();
+    let tunnels = flow.tunnel.iter().filter(|word| *word != labels).cloned().collect();
+    Some((FiveTuple::new(src, client.port, dst, server.port, transport).key().0, tunnels))
+}
+
+/// The flow of a packet; `tunnels` is asked where it came in some.
+fn flow_of(packet: &Packet, tunnels: impl FnOnce() -> Tunnels) -> Flow {
+    let key = packet.tuple.within(Tunnel::NONE).key().0;
+    if packet.tuple.tunnel == Tunnel::NONE {
+        return (key, Vec::new());
+    }
+    let numbered =
+        tunnels().steps().filter(|step| step.carrier != Carrier::Mpls).map(|step| step.to_string()).collect();
+    (key, numbered)
 }
 
 /// The ranges of one flow in one file, in order, and those being written.
@@ -109,7 +130,16 @@ pub(crate) fn carve(
     let names: Vec<String> = reader.inputs().iter().map(|i| i.name.clone()).collect();
     // Names are base names: files of the same name in several directories share their ranges.
     let first_of_name: HashMap<&str, usize> = names.iter().enumerate().rev().map(|(i, n)| (n.as_str(), i)).collect();
-    let mut carving = Carving { flows: HashMap::new(), held: Rc::default(), frames: 0, files: 0, file_of: &file_of };
+    let mut carving = Carving {
+        flows: HashMap::new(),
+        fragments: Fragments::new(FragmentLimits::default()),
+        parts: BTreeMap::new(),
+        part_bytes: 0,
+        held: Rc::default(),
+        frames: 0,
+        files: 0,
+        file_of: &file_of,
+    };
     #[expect(clippy::iter_over_hash_type, reason = "each goes to a place of its own")]
     for ((key, name), mut waiting) in ranges.by_flow {
         waiting.sort_by_key(|r| std::cmp::Reverse(r.first));
@@ -145,9 +175,21 @@ pub(crate) fn carve(
     Ok(())
 }
 
+/// The frame of a fragment.
+struct Part {
+    data: Vec<u8>,
+    ts: net::Timestamp,
+    link: net::LinkType,
+    wire_len: u32,
+}
+
 /// The state of the second pass.
 struct Carving<'a> {
-    flows: HashMap<(FlowKey, usize), Work>,
+    flows: HashMap<(Flow, usize), Work>,
+    fragments: Fragments,
+    /// Frames of fragments whose datagram is not whole yet, by number.
+    parts: BTreeMap<u64, Part>,
+    part_bytes: usize,
     held: Rc<Cell<usize>>,
     frames: u64,
     files: usize,
@@ -156,9 +198,39 @@ struct Carving<'a> {
 
 impl Carving<'_> {
     fn frame(&mut self, frame: &Frame<'_>, file: usize) -> Result<(), Failure> {
-        let Ok(packet) = net::decode(frame) else { return Ok(()) };
-        let Some(work) = self.flows.get_mut(&(packet.tuple.key().0, file)) else { return Ok(()) };
-        let number = frame.place.in_file;
+        match net::decode(frame) {
+            Ok(packet) => self.packet(flow_of(&packet, || net::tunnel_path(frame)), &[*frame], file),
+            Err(Undecoded::Fragment) => self.fragment(frame, file),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Holds a fragment until its datagram is whole: all frames of it are carved then.
+    fn fragment(&mut self, frame: &Frame<'_>, file: usize) -> Result<(), Failure> {
+        let part = Part { data: frame.data.to_vec(), ts: frame.ts, link: frame.link, wire_len: frame.wire_len };
+        self.part_bytes += part.data.len() + size_of::<Part>();
+        self.parts.insert(frame.place.number, part);
+        while self.part_bytes > FRAGMENT_BYTES
+            && let Some((_, part)) = self.parts.pop_first()
+        {
+            self.part_bytes -= part.data.len() + size_of::<Part>();
+        }
+        let Some(whole) = self.fragments.take(frame) else { return Ok(()) };
+        let parts: Vec<Part> = whole.frames.iter().filter_map(|number| self.parts.remove(number)).collect();
+        self.part_bytes -= parts.iter().map(|part| part.data.len() + size_of::<Part>()).sum::<usize>();
+        let Ok(packet) = &whole.packet else { return Ok(()) };
+        // Each where the last one stands: that is where the detection says the packet is.
+        let frames: Vec<Frame<'_>> = parts
+            .iter()
+            .map(|p| Frame { place: frame.place, ts: p.ts, link: p.link, data: &p.data, wire_len: p.wire_len })
+            .collect();
+        self.packet(flow_of(packet, || whole.path), &frames, file)
+    }
+
+    /// Writes the frames of one packet to whatever they belong to.
+    fn packet(&mut self, flow: Flow, frames: &[Frame<'_>], file: usize) -> Result<(), Failure> {
+        let Some(number) = frames.last().map(|frame| frame.place.in_file) else { return Ok(()) };
+        let Some(work) = self.flows.get_mut(&(flow, file)) else { return Ok(()) };
         while let Some(range) = work.waiting.pop_if(|r| r.first <= number) {
             let path = (self.file_of)(&range.id);
             let name = path.display().to_string();
@@ -168,8 +240,10 @@ impl Carving<'_> {
             work.open.push((range, writer));
         }
         for (_, writer) in work.open.iter_mut().filter(|(r, _)| number <= r.last) {
-            writer.write(frame).map_err(|e| Failure::run(e.to_string()))?;
-            self.frames += 1;
+            for frame in frames {
+                writer.write(frame).map_err(|e| Failure::run(e.to_string()))?;
+                self.frames += 1;
+            }
         }
         for (_, writer) in work.open.extract_if(.., |(r, _)| r.last <= number) {
             writer.finish().map_err(|e| Failure::run(e.to_string()))?;

@@ -12,9 +12,10 @@ use correlate::Record;
 use correlate::record::{Notice, NoticeCode};
 use detect::{Classification, Generation};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pipeline::{RunInfo, Settings};
+use pipeline::{KeyRing, RunInfo, Settings};
 use sinks::jsonl;
 use sinks::table::{Look, Summary};
+use sinks::timeline::{Filter, Timeline};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -25,6 +26,8 @@ use std::sync::Arc;
 const BUFFER_BYTES: usize = 64 << 10;
 /// Width of the table where there is no terminal to ask.
 const DEFAULT_WIDTH: usize = 100;
+/// The same for the timeline: its lines are cut, not wrapped.
+const TIMELINE_WIDTH: usize = 200;
 
 /// What goes where.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ fn plan(args: &Replay, quiet: bool, terminal: bool) -> Result<Plan<'_>, Failure>
     let events = match &args.output {
         Some(path) if path == Path::new("-") => Some(Target::Stdout),
         Some(path) => Some(Target::File(path)),
-        None if args.table || terminal => None,
+        None if args.table || args.timeline.is_some() || terminal => None,
         None => Some(Target::Stdout),
     };
     let table = match &events {
@@ -53,7 +56,13 @@ fn plan(args: &Replay, quiet: bool, terminal: bool) -> Result<Plan<'_>, Failure>
                 "--table and `-o -` both want standard output; name a file with -o, or leave one out",
             ));
         }
+        Some(Target::Stdout) if args.timeline.is_some() => {
+            return Err(Failure::usage(
+                "--timeline and `-o -` both want standard output; name a file with -o, or leave one out",
+            ));
+        }
         Some(Target::Stdout) => false,
+        _ if args.timeline.is_some() => args.table,
         Some(Target::File(_)) => args.table || !quiet,
         None => true,
     };
@@ -79,13 +88,24 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
     if let Some(dir) = &args.carve {
         prepare(dir)?;
     }
-    let inputs: Vec<PathBuf> = reader.inputs().iter().filter_map(|i| i.path.clone()).collect();
+    let keys = KeyRing::open(args.keylog.as_deref()).map_err(|e| {
+        let path = args.keylog.as_deref().unwrap_or(Path::new("")).display();
+        Failure::usage(format!("cannot read the key log {path}: {e}"))
+    })?;
+    let keys = Arc::new(keys);
+    // None of these is written over.
+    let inputs: Vec<PathBuf> =
+        reader.inputs().iter().filter_map(|i| i.path.clone()).chain(args.keylog.clone()).collect();
     let mut events = match &plan.events {
         Some(target) => Some(jsonl::Writer::new(open(target, &inputs)?)),
         None => None,
     };
 
-    let bar = if plan.table && !common.quiet && io::stderr().is_terminal() { bar() } else { ProgressBar::hidden() };
+    // Lines of a timeline on the terminal would be torn apart by a bar.
+    let torn = args.timeline.is_some() && io::stdout().is_terminal();
+    let barred = plan.table || args.timeline.is_some();
+    let bar =
+        if barred && !torn && !common.quiet && io::stderr().is_terminal() { bar() } else { ProgressBar::hidden() };
     let log = &Log { bar: bar.clone(), ..log.clone() };
     let sha256 = if args.hash_inputs { hashes(&reader, &bar, log) } else { Vec::new() };
     let info = RunInfo {
@@ -94,13 +114,17 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
         config: config.hash.clone(),
         sha256,
     };
-    let settings = Settings { threads: config.threads, look_alikes: config.look_alikes, limits: config.limits };
+    let settings = Settings { threads: config.threads, look_alikes: config.look_alikes, limits: config.limits, keys };
 
     let mut run = Run {
         events: events.as_mut(),
         // Who feeds a capture through a pipe may be waiting for the events of it.
         prompt: stdin,
         summary: Summary::default(),
+        timeline: args.timeline.as_deref().map(|what| {
+            let timeline = Timeline::new(Filter::new(what), width(io::stdout().is_terminal(), TIMELINE_WIDTH));
+            (timeline, BufWriter::new(io::stdout()))
+        }),
         fail_on: args.fail_on.iter().map(|c| (*c).into()).collect(),
         failed_on: 0,
         skipped: reader.skipped(),
@@ -115,6 +139,7 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
     };
     let done = pipeline::replay(reader, &settings, &generation, &info, &mut |record| run.take(&record), &progress);
     bar.finish_and_clear();
+    run.timeline(|timeline, out| timeline.finish(out).and_then(|()| out.flush()));
     let Run { summary, failed_on, skipped, faults, ranges, mut failure, .. } = run;
     if let Some(events) = &mut events {
         match events.flush() {
@@ -158,6 +183,7 @@ struct Run<'a> {
     events: Option<&'a mut jsonl::Writer<Box<dyn Write + Send>>>,
     prompt: bool,
     summary: Summary,
+    timeline: Option<(Timeline, BufWriter<io::Stdout>)>,
     fail_on: Vec<Classification>,
     failed_on: u64,
     skipped: u64,
@@ -188,6 +214,11 @@ impl Run<'_> {
             }
         }
         self.summary.add(record);
+        let prompt = self.prompt;
+        self.timeline(|timeline, out| {
+            timeline.add(record, out)?;
+            if prompt { out.flush() } else { Ok(()) }
+        });
         match record {
             Record::Detection(d) => {
                 self.failed_on += u64::from(self.fail_on.contains(&d.classification));
@@ -217,6 +248,27 @@ impl Run<'_> {
                 self.faults = stats.limits.get("internal_faults").copied().unwrap_or(0);
             }
             _ => {}
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Does something with the timeline, where there is one.
+    fn timeline(&mut self, act: impl FnOnce(&mut Timeline, &mut BufWriter<io::Stdout>) -> io::Result<()>) {
+        let Some((timeline, out)) = &mut self.timeline else { return };
+        match act(timeline, out) {
+            Ok(()) => {}
+            // Who reads has seen enough. Events in a file are still wanted.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe && self.events.is_none() => {
+                self.log.bar.finish_and_clear();
+                std::process::exit(0);
+            }
+            Err(e) => {
+                self.timeline = None;
+                if e.kind() != io::ErrorKind::BrokenPipe {
+                    self.failure = Some(Failure::run(format!("cannot write the timeline: {e}")));
+                }
+            }
         }
     }
 }
@@ -290,7 +342,7 @@ fn table(summary: &Summary, generation: &Generation) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let terminal = io::stdout().is_terminal();
     let look = Look {
-        width: width(terminal),
+        width: width(terminal, DEFAULT_WIDTH),
         colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         meaning: &|id| rules::meaning(&generation.rules, id),
     };
@@ -299,11 +351,12 @@ fn table(summary: &Summary, generation: &Generation) -> Result<(), Failure> {
     Ok(())
 }
 
-fn width(terminal: bool) -> usize {
+/// Columns to use, `default` where nobody says.
+fn width(terminal: bool, default: usize) -> usize {
     if terminal && let Some((width, _)) = terminal_size::terminal_size() {
         return usize::from(width.0);
     }
-    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(DEFAULT_WIDTH)
+    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(default)
 }
 
 #[cfg(test)]
@@ -326,6 +379,9 @@ mod tests {
             (&["-o", "f"], true, false, file(), false),
             (&["-o", "f", "--table"], true, false, file(), true),
             (&["--table"], false, false, None, true),
+            (&["--timeline"], false, false, None, false),
+            (&["--timeline=10.1.2.3", "--table"], false, true, None, true),
+            (&["--timeline", "-o", "f"], false, true, file(), false),
         ] {
             let cli = Cli::try_parse_from(["mcp-sensor", "replay", "x"].iter().chain(options)).unwrap();
             let crate::args::Command::Replay(args) = cli.command else { panic!("not replay") };

@@ -7,6 +7,7 @@ use crate::notices::Notices;
 use crate::open::OpenTable;
 use crate::record::{self, Change, NoticeCode, Record};
 use crate::servers::{self, Servers};
+use crate::trace::assess;
 use crate::unit::{ExchangeKey, Open, Unit};
 use crate::{Options, detection};
 use detect::{Assessment, Confidence, Observation, Update, What};
@@ -48,6 +49,8 @@ pub struct Correlator {
     pub(crate) conversations: Conversations,
     pub(crate) servers: Servers,
     pub(crate) names: Names,
+    /// Who asked a name server for which known name.
+    pub(crate) asked: Names,
     pub(crate) notices: Notices,
     pub(crate) totals: Totals,
     pub(crate) now: Timestamp,
@@ -63,6 +66,7 @@ impl Correlator {
             conversations: Conversations::default(),
             servers: Servers::default(),
             names: Names::default(),
+            asked: Names::default(),
             totals: Totals::default(),
             now: Timestamp::default(),
         }
@@ -85,6 +89,11 @@ impl Correlator {
                     open.missed = missed;
                 }
                 self.update(key, ts, place, *update, out);
+            }
+            What::Contact(number, seen) => self.contact((number, flow, missed), *seen, place, out),
+            What::Name(seen) => {
+                let forgotten = self.names.learn(&seen, self.options.limits.names);
+                self.totals.met("names", forgotten);
             }
             What::FlowEnd => {
                 while let Some(key) = self.open.of_flow(flow.opened.number) {
@@ -117,14 +126,6 @@ impl Correlator {
             }
         }
         self.shed(out);
-    }
-
-    /// A name server answered. Only names that the configuration speaks of are kept.
-    pub fn names(&mut self, answer: &proto::dns::Answer) {
-        if self.options.generation.scope.speaks_of(&answer.name) {
-            let forgotten = self.names.learn(answer, self.options.limits.names);
-            self.totals.met("names", forgotten);
-        }
     }
 
     /// Packet time has come to `now`: what waits no longer is decided.
@@ -229,6 +230,7 @@ impl Correlator {
             signals,
             ended,
             document,
+            trace,
             parsed,
             look_alike,
             websocket,
@@ -260,8 +262,13 @@ impl Correlator {
             open.primary.signal(signal);
         }
         if let Some(document) = document {
-            open.provider_servers.extend(document.servers);
+            if let Some(provider) = document.provider {
+                open.provider.get_or_insert_default().join(*provider);
+            }
             open.resource = document.resource.or(open.resource.take());
+        }
+        if let Some(trace) = trace {
+            open.trace.get_or_insert_default().join(*trace);
         }
         if let Some(endpoint) = endpoint {
             open.http_sse = true;
@@ -312,7 +319,7 @@ impl Correlator {
         let Some(open) = self.open.get(&key) else { return };
         let mut ready: Vec<u32> = Vec::new();
         for unit in std::iter::once(&open.primary).chain(&open.extra) {
-            let assessment = Assessment::of(&unit.signals, &context(open, unit));
+            let (assessment, _) = assess(open, unit);
             let raised = matches!(assessment, Assessment::Mcp(c) if c >= Confidence::Likely && unit.written.is_none_or(|w| w < Confidence::Likely));
             let undecided = unit.written.is_none() || raised;
             if undecided && complete(open, unit, assessment) {

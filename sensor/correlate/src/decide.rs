@@ -5,14 +5,20 @@ use crate::correlator::{Correlator, Out};
 use crate::detection;
 use crate::record::{self, Change, NoticeCode, Record, ServerKey};
 use crate::servers::{self, MAX_CLIENTS, Server, Servers};
+use crate::trace::assess;
 use crate::unit::{ExchangeKey, Open, Told, Unit};
-use detect::{Assessment, Classification, Confidence, Seen, Signal, classify};
+use detect::{Assessment, Classification, Confidence, ContactKind, Seen, Signal, classify};
 use net::Timestamp;
 
 impl Correlator {
     /// Assesses a unit, and writes its detection if it is one.
     pub(crate) fn decide(&mut self, key: ExchangeKey, seq: u32, out: Out<'_>) {
         let Some(open) = self.open.get_mut(&key) else { return };
+        let primary = Some(&open.primary).filter(|unit| unit.seq == seq);
+        if let Some((Assessment::Mcp(confidence), Some(trace))) = primary.map(|unit| assess(open, unit)) {
+            self.decide_trace(key, (trace, confidence), out);
+            return;
+        }
         let context = {
             let Some(unit) = open.unit(seq) else { return };
             for (limit, n) in [
@@ -55,7 +61,8 @@ impl Correlator {
         let seen_path = open.request.as_deref().map_or("", |r| r.path().normal.as_str());
         let (client_ip, server_ip) = (open.flow.client.ip(), open.flow.server.ip());
         let address = server_ip.to_string();
-        let host = open.request.as_deref().map(|r| r.host.as_str()).filter(|h| !h.is_empty()).unwrap_or(&address);
+        let asked_for = open.request.as_deref().map(|r| &r.host).or(open.contact.as_deref().map(|c| &c.host));
+        let host = asked_for.map(String::as_str).filter(|h| !h.is_empty()).unwrap_or(&address);
         let seen = Seen {
             host,
             ip: server_ip,
@@ -75,7 +82,12 @@ impl Correlator {
         let unproved = classified.name_unproved.then(|| format!("{host} is the name of a portal or approved server, but nothing beyond the name says that {server_ip} is it"));
         let mismatch = unit.mismatch.then(|| "an Mcp-* header contradicts the body".to_owned());
         let flow = detection::flow(&self.options, &open.flow, open.missed);
-        let makes_server = look_alike.is_none() && outcome != "refused";
+        let (contact, inside) = (open.contact.clone(), open.inside().map(|tls| tls.sni.clone()));
+        let question = contact.as_deref().is_some_and(|c| c.kind == ContactKind::Dns);
+        // Another server may be meant by the same connection in HTTP/2 and later; what MCP is told must agree.
+        let inner = inside.filter(|sni| !sni.is_empty() && look_alike.is_none() && *sni != host);
+        let inner = inner.map(|sni| format!("TLS was set up for {sni}, but inside of it {host} was asked for"));
+        let makes_server = look_alike.is_none() && outcome != "refused" && !question;
         let mut made =
             detection::build(&self.options, open, &unit, known, outcome, confidence, classification, look_alike);
         let ids = (conversation, key.0);
@@ -93,8 +105,11 @@ impl Correlator {
         if let Some(text) = mismatch {
             self.notice(ts, NoticeCode::HeaderMismatch, text, Some(flow.clone()), out);
         }
-        if let Some(text) = unproved {
-            self.notice(ts, NoticeCode::IdentityMismatch, text, Some(flow), out);
+        for text in [unproved.filter(|_| !question), inner].into_iter().flatten() {
+            self.notice(ts, NoticeCode::IdentityMismatch, text, Some(flow.clone()), out);
+        }
+        if let Some(contact) = contact {
+            self.contradictions(&contact, ts, &flow, out);
         }
         if let Some(id) = conversation.filter(|_| ended_by_client) {
             self.conversations.end(id);
@@ -324,6 +339,11 @@ pub(crate) fn server_key(
     }
     let ip = open.flow.server.ip().to_string();
     let mut port = open.flow.server.port();
+    if let Some(contact) = open.contact.as_deref() {
+        let through = contact.via_connect.as_deref().and_then(|via| via.rsplit_once(':')?.1.parse().ok());
+        let host = if contact.host.is_empty() { ip.clone() } else { contact.host.clone() };
+        return Some(ServerKey { host, ip, port: through.unwrap_or(port), path: String::new() });
+    }
     let Some(request) = open.request.as_deref() else {
         return servers.only_at(&ip, port).or(Some(ServerKey { host: ip.clone(), ip, port, path: String::new() }));
     };

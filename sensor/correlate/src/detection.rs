@@ -4,13 +4,13 @@ use crate::Options;
 use crate::conversation::Conversation;
 use crate::decide::ordered;
 use crate::record::{
-    ActionRecord, Auth, Call, Detection, Endpoint, Flow, Http, Jwt, LimitsMet, Mcp, SCHEMA, SessionRecord, Source,
+    ActionRecord, Auth, Call, Detection, Endpoint, Flow, Http, Jwt, LimitsMet, Mcp, SCHEMA, SessionRecord, Source, Tls,
 };
 use crate::servers::mcp_of;
 use crate::unit::{CallState, Open, Told, Unit};
-use detect::{Action, Classification, Confidence, FlowFacts};
+use detect::{Action, Classification, Confidence, ContactKind, FlowFacts};
 use mcp::LookAlike;
-use net::{FiveTuple, Timestamp, Transport};
+use net::{FiveTuple, Timestamp, Transport, Tunnel};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -48,14 +48,17 @@ fn endpoint(addr: SocketAddr, mac: Option<[u8; 6]>) -> Endpoint {
 
 /// The flow part of a record.
 pub(crate) fn flow(options: &Options, facts: &FlowFacts, missed: u64) -> Flow {
-    let tuple = FiveTuple { src: facts.client, dst: facts.server, transport: Transport::Tcp };
+    let (src, dst) = (facts.client, facts.server);
+    let tuple = FiveTuple { src, dst, transport: facts.transport, tunnel: Tunnel::NONE };
+    let transport = if facts.transport == Transport::Udp { "udp" } else { "tcp" };
     Flow {
         community_id: net::community_id(&tuple, 0),
-        transport: "tcp".to_owned(),
+        transport: transport.to_owned(),
         direction: detect::direction(&options.generation.scope, facts.client.ip(), facts.server.ip()).to_owned(),
         client: endpoint(facts.client, facts.client_mac),
         server: endpoint(facts.server, None),
         vlan: facts.vlan.iter().flatten().copied().collect(),
+        tunnel: facts.tunnel.clone(),
         missed_bytes: missed,
         midstream: facts.midstream,
     }
@@ -125,6 +128,43 @@ fn transport(open: &Open, conversation: Option<&Conversation>, unit: &Unit) -> &
     conversation.map_or("unknown", |c| c.transport)
 }
 
+/// How it could be seen.
+fn visibility(open: &Open) -> &'static str {
+    match open.contact.as_deref().map(|c| c.kind) {
+        Some(ContactKind::Tls) => "tls_metadata",
+        Some(ContactKind::Quic) => "quic_metadata",
+        Some(ContactKind::Dns) => "dns",
+        None if open.inside().is_some() => "keylog",
+        None => "cleartext",
+    }
+}
+
+/// What is told of the handshake.
+fn tls(open: &Open) -> Option<Tls> {
+    let contact = open.contact.as_deref();
+    let seen = match contact {
+        Some(contact) if contact.kind == ContactKind::Dns => return None,
+        Some(contact) => &contact.tls,
+        None => open.inside()?,
+    };
+    Some(Tls {
+        sni: seen.sni.clone(),
+        alpn: seen.alpn.clone(),
+        version: seen.version.to_owned(),
+        ja4: seen.ja4.clone(),
+        ech: seen.ech,
+        certificate: contact.map(|c| c.certificate.clone()).unwrap_or_default(),
+    })
+}
+
+fn stage(open: &Open, unit: &Unit) -> &'static str {
+    match () {
+        () if open.contact.is_some() => "connect",
+        () if unit.calls.is_empty() => "request",
+        () => "message",
+    }
+}
+
 /// The record of one decided unit.
 #[allow(clippy::too_many_arguments, reason = "one call, each argument one decided fact")]
 pub(crate) fn build(
@@ -146,11 +186,18 @@ pub(crate) fn build(
     let mut mcp = said(open, unit, conversation, outcome);
     mcp.header_mismatch = unit.mismatch;
     let http = http(open);
-    let undecoded = open.ended.iter().flatten().find_map(|e| e.undecoded);
+    let sealed = open.contact.as_deref().and_then(|c| match c.kind {
+        ContactKind::Tls => Some("tls"),
+        ContactKind::Quic => Some("quic"),
+        ContactKind::Dns => None,
+    });
+    let undecoded = open.ended.iter().flatten().find_map(|e| e.undecoded).or(sealed);
     let last =
         if unit.last.file == unit.first.file { unit.last.in_file.max(unit.first.in_file) } else { unit.first.in_file };
+    // The same addresses in another tunnel are another flow.
+    let of_flow = flow.tunnel.iter().fold(flow.community_id.clone(), |id, tunnel| id + " " + tunnel);
     let id = id(&[
-        flow.community_id.as_bytes(),
+        of_flow.as_bytes(),
         &unit.ts.0.to_be_bytes(),
         &open.number.to_be_bytes(),
         &unit.seq.to_be_bytes(),
@@ -169,7 +216,9 @@ pub(crate) fn build(
             packets: [unit.first.in_file, last],
         },
         flow,
-        visibility: "cleartext".to_owned(),
+        category: None,
+        visibility: visibility(open).to_owned(),
+        tls: tls(open),
         http,
         mcp,
         novel: Vec::new(),
@@ -181,7 +230,7 @@ pub(crate) fn build(
         action: ActionRecord {
             decided: Action::Log,
             taken,
-            stage: if unit.calls.is_empty() { "request".to_owned() } else { "message".to_owned() },
+            stage: stage(open, unit).to_owned(),
             policy: "default".to_owned(),
             cause: "policy".to_owned(),
             dry_run: false,
@@ -210,7 +259,8 @@ fn said(open: &Open, unit: &Unit, conversation: Option<&Conversation>, outcome: 
     let mut mcp = mcp_of(&told, transport(open, conversation, unit), auth(open), outcome, false);
     mcp.calls = unit.calls.iter().map(call).collect();
     mcp.session = session.as_ref().map(short_hash);
-    mcp.provider_side = (!open.provider_servers.is_empty()).then(|| open.provider_servers.clone());
+    mcp.provider_side = open.provider_side();
+    mcp.supply = open.supply();
     mcp
 }
 
@@ -224,7 +274,7 @@ fn http(open: &Open) -> Option<Http> {
     Some(Http {
         version: request.map(|r| r.version).or(response.map(|r| r.version)).unwrap_or("").to_owned(),
         method: request.map(|r| r.method.clone()).unwrap_or_default(),
-        scheme: request.map_or("http", |r| r.scheme).to_owned(),
+        scheme: if open.inside().is_some() { "https" } else { request.map_or("http", |r| r.scheme) }.to_owned(),
         host: request.map(|r| r.host.clone()).unwrap_or_default(),
         path: request.map(|r| r.path().clean.clone()).unwrap_or_default(),
         status: open.status(),

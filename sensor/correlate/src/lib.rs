@@ -2,6 +2,7 @@
 
 pub mod record;
 
+mod contact;
 mod conversation;
 mod correlator;
 mod decide;
@@ -12,6 +13,7 @@ mod names;
 mod notices;
 mod open;
 mod servers;
+mod trace;
 mod unit;
 
 pub use correlator::{Correlator, Out, Totals};

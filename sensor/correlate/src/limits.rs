@@ -75,6 +75,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn signals_of_a_detection_are_kept_up_to_their_limit_and_the_rest_is_counted() {
+        let mut unit = crate::unit::Unit::new(0, net::Timestamp(0), net::Place::default());
+        let signal = |n: usize| detect::Signal {
+            id: format!("s{n}"),
+            kind: detect::SignalKind::Signature,
+            on: "request.body".to_owned(),
+            weight: detect::Weight::Weak,
+            excerpt: String::new(),
+            offset: 0,
+        };
+        for (n, not_kept) in [(crate::unit::MAX_SIGNALS, 0), (crate::unit::MAX_SIGNALS + 2, 2)] {
+            // The second time round all but two are known.
+            (0..n).for_each(|n| unit.signal(signal(n)));
+            assert_eq!((unit.signals.len(), unit.signals_not_kept), (crate::unit::MAX_SIGNALS, not_kept));
+        }
+    }
+
+    #[test]
     fn shares_add_up_to_no_more_than_the_whole() {
         for total in [0, 7, 8, 1 << 20, Limits::DEFAULT_BYTES] {
             let limits = Limits::of(total);

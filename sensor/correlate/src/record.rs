@@ -106,10 +106,35 @@ pub struct Flow {
     /// VLAN ids, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub vlan: Vec<u16>,
+    /// Tunnels around the flow, outermost first: the kind and, where it has one, its number (`vxlan:7001`, `gre`,
+    /// `mpls`); `unknown` where the name was forgotten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tunnel: Vec<String>,
     /// Bytes of the flow that were never seen, up to here.
     pub missed_bytes: u64,
     /// The start of the flow was not seen.
     pub midstream: bool,
+}
+
+/// What a TLS handshake showed, that of QUIC included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Tls {
+    /// The name the client claims to call; absent where it named none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sni: String,
+    /// The application protocol chosen, else those offered.
+    pub alpn: Vec<String>,
+    /// The version chosen, else the highest offered: `1.3`, `1.2`, ...
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// JA4 fingerprint of the client.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ja4: String,
+    /// Encrypted Client Hello was offered (or made up, so that all clients look alike): the true name may be another.
+    pub ech: bool,
+    /// Names of the certificate of the server, where it can be seen (TLS 1.2 and below).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificate: Vec<String>,
 }
 
 /// The HTTP exchange.
@@ -245,9 +270,85 @@ pub struct Mcp {
     pub auth: Auth,
     /// An `Mcp-*` header contradicts the body.
     pub header_mismatch: bool,
-    /// MCP servers a provider is asked to call: their cleaned URLs.
+    /// MCP that the provider of a model is asked to speak for its caller.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider_side: Option<Vec<String>>,
+    pub provider_side: Option<ProviderSide>,
+    /// Software of a server that is fetched, or a link that installs one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supply: Option<SupplyRecord>,
+}
+
+/// MCP that the provider of a model speaks for its caller. The sensor sees the order and the report, not MCP itself.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct ProviderSide {
+    /// The provider: host that the model call went to; its address where none was seen.
+    pub provider: String,
+    /// Whose shape the call has: `openai`, `anthropic` or `gemini`; others took these over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    /// Servers it is told to contact.
+    pub servers: Vec<ProviderServerRecord>,
+    /// Tools it says they offer.
+    pub tools_listed: Vec<String>,
+    /// Calls it says it made, or asks to be allowed to make.
+    pub calls: Vec<ProviderCallRecord>,
+}
+
+/// One server a provider is told to contact.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct ProviderServerRecord {
+    /// What the caller names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Its address; user, query values and secret-looking parts masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_url: Option<String>,
+    /// A connector or tunnel of the provider's own in place of an address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+    /// The caller hands over credentials for it. Never the credentials.
+    pub credentials: bool,
+    /// `never` where the provider may call tools unasked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_approval: Option<String>,
+}
+
+/// One tool call that a provider reports.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct ProviderCallRecord {
+    /// The server's label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// It failed; absent while no result was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_error: Option<bool>,
+    /// It was not made: the caller is asked to approve it.
+    pub awaits_approval: bool,
+}
+
+/// Software of a server that is fetched, or a link that installs one.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct SupplyRecord {
+    /// `npm`, `pypi`, `image`, `bundle` or `install_link`.
+    pub kind: String,
+    /// Package, image, bundle, or the server's name in a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Version or tag, where the request names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// `npx` or `uvx`: it is fetched to be run at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner: Option<String>,
+    /// For a link: the server's address, masked as elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_url: Option<String>,
+    /// For a link: the program that is to run, without its arguments, and the package it fetches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// What was decided and what was done.
@@ -273,7 +374,7 @@ pub struct LimitsMet {
     /// Decoded body bytes after which we stopped looking.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_truncated_at: Option<u64>,
-    /// Why a content coding could not be taken off.
+    /// Why a content coding could not be taken off; `tls` or `quic` where all that was said is encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undecoded: Option<String>,
 }
@@ -297,8 +398,15 @@ pub struct Detection {
     pub source: Source,
     /// The flow.
     pub flow: Flow,
+    /// Set where no MCP is spoken here and something else tells of it: `remote-mcp-by-provider`, `mcp-supply`,
+    /// `mcp-install`, `mcp-registry`. Such a detection makes no server and no session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     /// `cleartext`, `keylog`, `intercepted`, `tls_metadata`, `quic_metadata`, `dns`.
     pub visibility: String,
+    /// The handshake of TLS or QUIC, where one was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// The HTTP exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,

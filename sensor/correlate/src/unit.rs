@@ -386,6 +386,8 @@ pub(crate) struct Open {
     pub(crate) missed: u64,
     pub(crate) request: Option<Box<detect::RequestSeen>>,
     pub(crate) response: Option<Box<detect::ResponseSeen>>,
+    /// It is no exchange but a handshake, or a question to a name server.
+    pub(crate) contact: Option<Box<detect::ContactSeen>>,
     pub(crate) conversation: Option<u64>,
     /// Number of the exchange in its flow.
     pub(crate) number: u32,
@@ -404,7 +406,10 @@ pub(crate) struct Open {
     /// Messages came on an event stream.
     pub(crate) sse: bool,
     pub(crate) resource: Option<String>,
-    pub(crate) provider_servers: Vec<String>,
+    /// Servers that a provider is to contact, and what it did there.
+    pub(crate) provider: Option<Box<mcp::Provider>>,
+    /// Traces of MCP where none is spoken.
+    pub(crate) trace: Option<Box<detect::TraceSeen>>,
     pub(crate) over: bool,
     pub(crate) units: u32,
     /// Units that were decided early because [`MAX_EXTRA`] others came after them; not yet added to the totals.
@@ -422,6 +427,7 @@ impl Open {
             missed: 0,
             request: None,
             response: None,
+            contact: None,
             conversation: None,
             number,
             server: None,
@@ -435,7 +441,8 @@ impl Open {
             http_sse: false,
             sse: false,
             resource: None,
-            provider_servers: Vec::new(),
+            provider: None,
+            trace: None,
             over: false,
             units: 1,
             units_hurried: 0,
@@ -462,16 +469,20 @@ impl Open {
                     .sum::<usize>()
         });
         let response = self.response.as_ref().map_or(0, |_| size_of::<detect::ResponseSeen>() + 512);
+        let contact = self.contact.as_deref().map_or(0, |c| {
+            let names = c.certificate.iter().chain(&c.tls.alpn).map(|n| limits::name(n)).sum::<usize>();
+            size_of::<detect::ContactSeen>() + 512 + names
+        });
         let units = self.extra.iter().map(|u| 2 * size_of::<Unit>() + u.bytes()).sum::<usize>() + self.primary.bytes();
         let server = self.server.as_ref().map_or(0, crate::record::ServerKey::bytes);
-        let named = self.provider_servers.iter().map(|s| limits::name(s)).sum::<usize>();
         AROUND
             + size_of::<Self>()
             + request
             + response
+            + contact
             + units
             + server
-            + named
+            + self.trace_bytes()
             + limits::some_text(self.resource.as_ref())
     }
 
@@ -522,6 +533,12 @@ impl Open {
             look_alike: self.look_alike,
             raw_hits_count: [counts(request_end), counts(response_end)],
         }
+    }
+
+    /// The handshake of the TLS that it was read out of.
+    pub(crate) fn inside(&self) -> Option<&detect::TlsSeen> {
+        let inside = self.flow.inside.as_ref()?;
+        (self.contact.is_none() && self.number >= inside.first.0).then_some(&inside.tls)
     }
 
     /// The response's status where it is an answer.

@@ -1,21 +1,22 @@
 //! The one inspector of an exchange: heads and bodies in, news for the serial stage out. Workers and proxy call
 //! the same. Owned, `Send`, no lifetime, no thread id.
 
+use crate::contact::weight_of;
 use crate::inspect::{Inspector, News, Promise, count};
 use crate::kept::KeptHead;
-use crate::observation::{DocumentSeen, EndpointSeen, MessageSeen, RequestSeen, ResponseSeen, SideEnd, Update};
+use crate::observation::{EndpointSeen, MessageSeen, RequestSeen, ResponseSeen, SideEnd, Update};
 use crate::rules::{Field, Listed};
-use crate::{Generation, Scratch, Side, Signal, SignalKind, Weight};
+use crate::{Generation, Scratch, Side, Signal, SignalKind, Trace, Weight};
 use mcp::{BodyKind, Doubt, LookAlike, Message, Verdict};
 use net::{Direction, Place, Timestamp};
 use proto::coding::{Codings, Unsupported};
 use proto::{EndKind, Headers, RequestHead, ResponseHead};
 use std::sync::Arc;
 
+mod traces;
+
 /// Longest kept User-Agent, host or excerpt, in bytes.
 const MAX_TEXT: usize = 200;
-/// The pack whose hosts come from lists that say themselves how sure they are.
-const HOST_PACK: &str = "mcp.hosts";
 /// Most signals kept of one exchange between two updates.
 const MAX_SIGNALS: usize = 64;
 /// Most messages kept of one exchange between two updates; more are given at once as an update of their own.
@@ -54,11 +55,19 @@ struct SideState {
     bytes: u64,
     look_alike: Option<LookAlike>,
     parsed: Option<BodyKind>,
+    /// It is a model call that names MCP servers.
+    names_provider: bool,
+    /// It answers a model call that named MCP servers.
+    answers_provider: bool,
     /// Nothing can come of this body any more.
     let_go: bool,
     /// Its type says that it is JSON.
     is_json: bool,
+    /// It answers what was no message; see [`Exchange::answers_nothing`].
+    idle_answer: bool,
     over: bool,
+    /// It came to its own end, and all of it was read.
+    whole: bool,
 }
 
 /// News since the last update.
@@ -223,14 +232,11 @@ impl Exchange {
             let Some(known) = rules.signatures().get(m.signature as usize) else { return };
             let named = m.category.is_server() && m.has_path && m.path_matches;
             listed |= named && m.listed >= Listed::Medium;
-            // What a host of the list weighs is in the list; a host of another pack weighs what its signature says.
-            let of_list = known.pack == HOST_PACK;
-            let weight = match () {
-                () if !of_list => known.weight,
-                () if !m.category.is_server() => Weight::Info,
-                () if m.dedicated || (!m.has_path && m.listed >= Listed::Medium) => Weight::Medium,
-                () => Weight::Info,
-            };
+            let weight = weight_of(known, &m);
+            if let Some(trace) = Trace::of(m.category).filter(|_| known.weight > Weight::Info) {
+                news.trace(trace, (SignalKind::Signature, &known.id), "url", known.weight, m.label);
+                return;
+            }
             news.telling |= weight >= Weight::Medium;
             news.push(Signal {
                 id: known.id.clone(),
@@ -246,6 +252,14 @@ impl Exchange {
             rules.scan_field(on, value, &mut scratch.rules, &mut |signature, end| {
                 let Some(known) = rules.signatures().get(signature as usize) else { return };
                 count(&mut scratch.stats.signals, signature);
+                if let Some(trace) = Trace::of(known.category) {
+                    // Who asks says nothing without what is asked for.
+                    if news.update.trace.is_some() || !matches!(on, Field::RequestHeader(_)) {
+                        let id = (SignalKind::Signature, known.id.as_str());
+                        news.trace(trace, id, &on.to_string(), known.weight, &excerpt());
+                    }
+                    return;
+                }
                 news.weigh(known.weight);
                 news.push(Signal {
                     id: known.id.clone(),
@@ -269,6 +283,7 @@ impl Exchange {
                 field(on, value, &|| safe_value(name, value));
             }
         }
+        self.news.judge_trace(head);
     }
 
     /// The response began.
@@ -303,8 +318,13 @@ impl Exchange {
             let shown = challenge.resource_metadata.as_deref().unwrap_or("");
             news.structure("mcp.oauth.challenge", "response.header.www-authenticate", weight, shown);
         }
+        let moved = matches!(head.status, 301 | 302 | 303 | 307 | 308);
+        if let Some(link) = head.headers.text("location").filter(|_| moved).and_then(mcp::install_link) {
+            news.install(link);
+        }
         let event_stream = facts.is_sse && head.status == 200;
         self.marked |= facts.session.is_some() || facts.protocol_version.is_some();
+        let page = head.headers.text("content-type").is_some_and(is_page);
         if event_stream && self.marked {
             news.structure(
                 "mcp.proof.marked-stream",
@@ -338,6 +358,30 @@ impl Exchange {
             }
         }
         self.response = Some(ResponseSeen { ts, version: head.version, status: head.status, facts });
+        if self.answers_nothing() {
+            let side = &mut self.sides[1];
+            side.idle_answer = side.promise == Promise::Json;
+            if page && side.coding.is_some() {
+                side.let_go = true;
+                scratch.stats.bodies_let_go += 1;
+            }
+        }
+    }
+
+    /// Whether the request was read whole, was no message and showed no sign of MCP, and the head of its answer
+    /// shows none: in no revision of MCP such an answer carries messages, unless it is an event stream.
+    fn answers_nothing(&self) -> bool {
+        let [request, response] = &self.sides;
+        let no_message = request.bytes == 0
+            || request.let_go
+            || matches!(request.parsed, Some(BodyKind::Json { messages: 0 } | BodyKind::NotJson | BodyKind::Broken));
+        self.request.is_some()
+            && request.whole
+            && no_message
+            && request.look_alike.is_none()
+            && response.promise != Promise::Sse
+            && !(self.is_relevant() || self.tell_look_alikes || self.websocket || self.marked)
+            && self.news.update.signals.is_empty()
     }
 
     fn websocket(&mut self) {
@@ -364,6 +408,12 @@ impl Exchange {
         let rules = &generation.rules;
         let mut inspector = side.inspector.take().unwrap_or_else(|| {
             let mut inspector = scratch.inspector(Side::of(dir), side.promise, rules);
+            if side.idle_answer {
+                inspector.only_glance();
+            }
+            if side.answers_provider {
+                inspector.expect_provider();
+            }
             if let Some(coding) = side.coding.take() {
                 inspector.coding(coding, scratch);
             }
@@ -463,11 +513,13 @@ impl Exchange {
     pub fn end(&mut self, scratch: &mut Scratch, ts: Timestamp, dir: Direction, how: EndKind) {
         let generation = Arc::clone(&self.generation);
         let mut end = SideEnd { how, ..SideEnd::default() };
+        let mut whole = how == EndKind::Complete;
         if let Some(mut inspector) = dir.of_mut(&mut self.sides).inspector.take() {
             self.news.at(ts, dir);
             inspector.finish(scratch, &generation.rules, how == EndKind::Cut, &mut self.news);
             end.undecoded = inspector.undecoded();
-            end.doubt = self.doubt(dir, &inspector);
+            end.doubt = self.doubt(dir, &inspector, &mut scratch.stats);
+            whole &= end.undecoded.is_none() && matches!(inspector.doubt(), None | Some(Doubt::Broken));
             // What was meant to be a message and cannot be read must not pass in silence; a gap tells of itself.
             let meant = !matches!(dir.of(&self.sides).promise, Promise::Sniff | Promise::Page);
             self.news.telling |= end.doubt.is_some() || meant && end.undecoded.is_some_and(|why| why != "gap");
@@ -482,6 +534,7 @@ impl Exchange {
         }
         let side = dir.of_mut(&mut self.sides);
         side.over = true;
+        side.whole = whole;
         if let Some(ended) = self.news.update.ended.get_mut(dir.index()) {
             *ended = Some(end);
         }
@@ -495,28 +548,44 @@ impl Exchange {
     }
 
     /// Why receivers may read what went in `dir` differently.
-    fn doubt(&self, dir: Direction, inspector: &Inspector) -> Option<&'static str> {
+    fn doubt(&self, dir: Direction, inspector: &Inspector, stats: &mut crate::Stats) -> Option<&'static str> {
         let side = dir.of(&self.sides);
         let foreign = side.look_alike.is_some_and(|what| what != LookAlike::OtherRpc);
         match inspector.doubt() {
-            // Much that is sent without a type is no JSON, and nobody expects it to be.
-            Some(Doubt::Broken) if !side.is_json => None,
+            // Much that is sent as JSON is none; without any other sign that hides nothing.
+            Some(Doubt::Broken) if !(side.is_json && (self.news.pattern_hit || self.is_relevant())) => {
+                stats.broken_json += 1;
+                None
+            }
             Some(doubt) => Some(doubt.reason()),
             None => (foreign && self.news.shown).then_some("mixed_vocabulary"),
         }
     }
 
     fn document(&mut self, dir: Direction, document: &mcp::Document) {
-        let servers: Vec<String> = document.mcp_servers.iter().chain(&document.provider_tools).cloned().collect();
+        let provider = document.provider.clone().filter(|p| !p.is_empty());
         let resource = document.resource.clone().filter(|_| document.is_resource_metadata());
-        if resource.is_none() && servers.is_empty() {
+        if resource.is_none() && provider.is_none() {
             return;
+        }
+        if let Some(provider) = &provider {
+            self.provider(dir, provider);
         }
         if let Some(resource) = &resource {
             let weight = if mcp::names_mcp(resource) { Weight::Strong } else { Weight::Info };
             self.news.structure("mcp.oauth.metadata", Side::of(dir).body_field(), weight, resource);
         }
-        self.news.update.document = Some(Box::new(DocumentSeen { side: Some(Side::of(dir)), resource, servers }));
+        let seen = self.news.update.document.get_or_insert_default();
+        seen.side = Some(Side::of(dir));
+        seen.resource = resource.or(seen.resource.take());
+        if let Some(provider) = provider {
+            seen.provider.get_or_insert_default().join(*provider);
+        }
+    }
+
+    /// What it holds beside itself, in bytes: an estimate, without what has an account of its own.
+    pub fn weight(&self) -> usize {
+        self.sides.each_ref().iter().filter_map(|side| side.inspector.as_deref()).map(Inspector::weight).sum()
     }
 
     /// Whether both directions are over.
@@ -541,6 +610,7 @@ impl Exchange {
             || !update.signals.is_empty()
             || update.endpoint.is_some()
             || update.document.is_some()
+            || update.trace.is_some()
             || update.ended.iter().any(Option::is_some)
             || update.parsed.iter().any(Option::is_some)
             || self.response.is_some()

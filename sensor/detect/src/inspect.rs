@@ -14,6 +14,10 @@ const BITE: usize = 64;
 const MISLABELLED: u64 = 64;
 /// Coded bytes that are kept until then.
 const TRIAL: usize = 256;
+/// Decoded bytes of a JSON body that are looked at where only a glance is due.
+const GLANCE: u64 = 2048;
+/// Coded bytes of such a body that are decoded at once.
+const GLANCE_BITE: usize = 256;
 /// Kept bytes of an event's data, enough for the URL of an `endpoint` event.
 const EVENT_HEAD: usize = 1024;
 
@@ -69,6 +73,10 @@ pub(crate) struct Inspector {
     /// First bytes that a decoder gave, and how many of them there are.
     given: ([u8; 4], u8),
     decoded: u64,
+    /// The body is let go after [`GLANCE`] bytes that show no sign of a message.
+    glance: bool,
+    /// A pattern hit it.
+    hit: bool,
     reader: mcp::Reader,
     scan: BodyState,
     total: Total,
@@ -143,6 +151,8 @@ impl Inspector {
             sniffed: false,
             given: ([0; 4], 0),
             decoded: 0,
+            glance: false,
+            hit: false,
             reader: mcp::Reader::new(),
             scan: scan_state(rules, side, promise),
             total: Total::default(),
@@ -156,9 +166,27 @@ impl Inspector {
         let (mut reader, mut held) = (std::mem::take(&mut self.reader), std::mem::take(&mut self.held));
         let mut first = std::mem::take(&mut self.first);
         reader.reset();
+        reader.expect_provider(false);
         held.clear();
         first.clear();
         *self = Self { held, first, reader, ..Self::new(side, promise, rules) };
+    }
+
+    /// Nothing is expected of the body: its beginning is enough, if that shows nothing either.
+    pub(crate) fn only_glance(&mut self) {
+        self.glance = true;
+    }
+
+    /// The body answers a model call that named MCP servers.
+    pub(crate) fn expect_provider(&mut self) {
+        self.reader.expect_provider(true);
+    }
+
+    /// What it holds, in bytes, beside decoders: an estimate.
+    pub(crate) fn weight(&self) -> usize {
+        // The reader keeps a text and what it knows of the message under way.
+        const READER: usize = 2 << 10;
+        size_of::<Self>() + READER + self.held.capacity() + self.first.capacity()
     }
 
     /// The body showed no promise, and nothing is known of it.
@@ -237,6 +265,7 @@ impl Inspector {
                 // A body of which the beginning decides is decoded in small bites until it has.
                 () if matches!(self.mode, Mode::Undecided) => BITE,
                 () if trial => TRIAL - self.first.len(),
+                () if self.glance => GLANCE_BITE,
                 () => rest.len(),
             };
             let (now, later) = rest.split_at(bite.min(rest.len()));
@@ -288,6 +317,24 @@ impl Inspector {
     }
 
     fn plain(&mut self, rules: &RuleSet, scratch: &mut Scratch, bytes: &[u8], news: &mut impl News) {
+        let left = usize::try_from(GLANCE.saturating_sub(self.decoded)).unwrap_or(usize::MAX);
+        let Some((glance, rest)) = bytes.split_at_checked(left).filter(|_| self.glance) else {
+            self.read(rules, scratch, bytes, news);
+            return;
+        };
+        self.glance = false;
+        self.read(rules, scratch, glance, news);
+        if matches!(self.mode, Mode::Json | Mode::Patterns) && !self.hit && !self.reader.shows_rpc() {
+            self.mode = Mode::Skip;
+            self.total = Total::default();
+            scratch.stats.bodies_let_go += 1;
+        } else {
+            self.read(rules, scratch, rest, news);
+        }
+    }
+
+    /// Reads bytes with the coding off.
+    fn read(&mut self, rules: &RuleSet, scratch: &mut Scratch, bytes: &[u8], news: &mut impl News) {
         if let (0, Some(first)) = (self.decoded, bytes.first()) {
             self.look_at_the_type(*first);
         }
@@ -337,14 +384,16 @@ impl Inspector {
             }
             Mode::Sse(parser, head) => {
                 let reader = &mut self.reader;
-                let mut events =
-                    Events { reader, head, total: &mut self.total, limits, count: &mut scratch.stats.sse_events, news };
+                let (total, count) = (&mut self.total, &mut scratch.stats.sse_events);
+                let mut events = Events { reader, head, total, document: &mut self.document, limits, count, news };
                 parser.feed(bytes, &mut events);
             }
             Mode::Patterns | Mode::Skip | Mode::Undecided => {}
         }
         let signals = &mut scratch.stats.signals;
+        let hit = &mut self.hit;
         rules.scan_body(&mut self.scan, &mut scratch.rules, bytes, &mut |signature, end| {
+            *hit = true;
             news.signal(body_signal(rules, signals, signature, end));
         });
     }
@@ -365,8 +414,8 @@ impl Inspector {
                 let limits = &scratch.limits.json;
                 let reader = &mut self.reader;
                 reader.gap(n, &mut |m| news.message(m, true));
-                let mut events =
-                    Events { reader, head, total: &mut self.total, limits, count: &mut scratch.stats.sse_events, news };
+                let (total, count) = (&mut self.total, &mut scratch.stats.sse_events);
+                let mut events = Events { reader, head, total, document: &mut self.document, limits, count, news };
                 parser.gap(&mut events);
             }
             mode @ Mode::Undecided => *mode = Mode::Skip,
@@ -379,6 +428,7 @@ impl Inspector {
         rules.reset_body(&mut self.scan);
         self.total.add(self.reader.finish(&mut |m| news.message(m, false)));
         self.total.doubt = self.total.doubt.or(self.reader.doubt());
+        join(&mut self.document, self.reader.take_provider());
         self.reader.reset();
         if matches!(self.mode, Mode::Patterns) {
             self.mode = Mode::Json;
@@ -410,13 +460,15 @@ impl Inspector {
             Mode::Json => {
                 self.total.add(self.reader.finish(&mut |m| news.message(m, false)));
                 self.total.doubt = self.total.doubt.or(self.reader.doubt());
+                let before = self.document.provider.take();
                 self.document = self.reader.document().clone();
+                join(&mut self.document, before);
             }
             Mode::Sse(parser, head) => {
                 let limits = &scratch.limits.json;
                 let reader = &mut self.reader;
-                let mut events =
-                    Events { reader, head, total: &mut self.total, limits, count: &mut scratch.stats.sse_events, news };
+                let (total, count) = (&mut self.total, &mut scratch.stats.sse_events);
+                let mut events = Events { reader, head, total, document: &mut self.document, limits, count, news };
                 parser.finish(&mut events);
             }
             Mode::Patterns | Mode::Skip | Mode::Undecided => {}
@@ -424,6 +476,7 @@ impl Inspector {
         if cut && matches!(self.total.doubt, Some(Doubt::Broken | Doubt::BrokenRpc)) {
             self.total.doubt = doubt;
         }
+        scratch.stats.cut += self.reader.take_stats();
         rules.end_body(&mut self.scan, &mut scratch.rules);
     }
 
@@ -509,11 +562,19 @@ pub(crate) fn count(counts: &mut Vec<u64>, signature: u32) {
     }
 }
 
+/// Adds what one event or message says of a provider's MCP to what others said.
+fn join(document: &mut mcp::Document, part: Option<Box<mcp::Provider>>) {
+    if let Some(part) = part {
+        document.provider.get_or_insert_default().join(*part);
+    }
+}
+
 /// Joins the event parser with the JSON reader: each event's data is one JSON text.
 struct Events<'a, N> {
     reader: &'a mut mcp::Reader,
     head: &'a mut Vec<u8>,
     total: &'a mut Total,
+    document: &'a mut mcp::Document,
     limits: &'a mcp::Limits,
     count: &'a mut u64,
     news: &'a mut N,
@@ -532,6 +593,7 @@ impl<N: News> sse::Sink for Events<'_, N> {
         let news = &mut *self.news;
         let kind = self.reader.finish(&mut |m| news.message(m, true));
         self.total.doubt = self.total.doubt.or(self.reader.doubt());
+        join(self.document, self.reader.take_provider());
         self.reader.reset();
         if event.has_data {
             // The data of a named event such as `endpoint` need not be JSON and says nothing against MCP.

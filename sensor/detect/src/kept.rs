@@ -38,7 +38,8 @@ impl Heads {
         let wanted = |f: &&Field<'_>| f.value.len() <= MAX_VALUE && !f.name.eq_ignore_ascii_case("cookie");
         let size: usize = head.headers.0.iter().filter(wanted).map(|f| f.name.len() + f.value.len() + 8).sum();
         let lines = head.method.len() + head.target.len() + head.via_connect.map_or(0, str::len) + 16;
-        bytes.reserve_exact((size + lines).saturating_sub(bytes.capacity()));
+        // Never grown behind the back of the account.
+        bytes.reserve_exact(size + lines);
         let charge = self.budget.charge(u64::try_from(bytes.capacity()).unwrap_or(u64::MAX));
         if charge.is_some() {
             put(&mut bytes, head.method.as_bytes());
@@ -143,6 +144,19 @@ mod tests {
             heads.give_back(kept);
         }
         assert_eq!((heads.idle.len(), heads.cut(), heads.budget.live_bytes()), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_buffer_that_is_used_again_is_charged_for_all_that_it_grows_to() {
+        let mut heads = Heads::new(1 << 20);
+        let small = heads.keep(Timestamp(1), Place::default(), &HEAD);
+        heads.give_back(small);
+        for len in [100, 3000] {
+            let target = format!("/{}", "x".repeat(len));
+            let kept = heads.keep(Timestamp(1), Place::default(), &RequestHead { target: &target, ..HEAD });
+            assert_eq!(heads.budget.live_bytes(), kept.bytes.capacity() as u64, "{len}");
+            heads.give_back(kept);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod rules;
 
 mod assess;
 mod classify;
+mod contact;
 mod exchange;
 mod generation;
 mod inspect;
@@ -14,14 +15,16 @@ mod observation;
 mod scope;
 mod scratch;
 mod signal;
+mod trace;
 
 pub use assess::{Assessment, Confidence, Context};
 pub use classify::{Action, Classification, Classified, classify, direction};
+pub use contact::{Contact, ContactKind, ContactSeen, TlsSeen, is_known_host};
 pub use exchange::Exchange;
 pub use generation::Generation;
 pub use observation::{
-    DocumentSeen, EndpointSeen, FlowFacts, MessageSeen, Observation, Order, RequestSeen, ResponseSeen, SideEnd, Update,
-    What,
+    DocumentSeen, EndpointSeen, FlowFacts, Inside, MessageSeen, NameSeen, Observation, Order, RequestSeen,
+    ResponseSeen, SideEnd, Update, What,
 };
 pub use scope::{
     Cidr, HostPattern, RawNetworks, RawPortals, RawScope, RawServer, RawServerTable, RawServers, Scope, ScopeError,
@@ -29,6 +32,7 @@ pub use scope::{
 };
 pub use scratch::{Limits, Scratch, Stats};
 pub use signal::{Severity, Side, Signal, SignalKind, Weight};
+pub use trace::{Trace, TraceSeen};
 
 #[doc(hidden)]
 pub use rules::fuzz_rules;

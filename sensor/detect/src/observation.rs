@@ -1,10 +1,11 @@
 //! What a worker tells the serial stage: owned, bounded, for MCP-relevant traffic only.
 
-use crate::{Side, Signal};
+use crate::TraceSeen;
+use crate::{ContactSeen, Side, Signal, TlsSeen};
 use mcp::{BodyKind, LookAlike, Message, PathFacts, RequestFacts, ResponseFacts, Verdict};
-use net::{Direction, Place, Timestamp};
+use net::{Direction, Place, Timestamp, Transport};
 use proto::{Anomaly, EndKind, ExchangeId};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Where an observation stands among all others of a run. The same whatever the number of workers.
@@ -31,10 +32,25 @@ pub struct FlowFacts {
     pub client_mac: Option<[u8; 6]>,
     /// VLAN ids, outermost first.
     pub vlan: [Option<u16>; 2],
+    /// Tunnels around the flow, outermost first, in words (`vxlan:7001`).
+    pub tunnel: Vec<String>,
     /// First packet: its number is unique in the run.
     pub opened: Place,
     /// The start of the flow was not seen.
     pub midstream: bool,
+    /// TCP, or UDP.
+    pub transport: Transport,
+    /// What was encrypted in it and could be read.
+    pub inside: Option<Inside>,
+}
+
+/// An encrypted part of a flow that keys opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// The first exchange in it; those before were in the clear.
+    pub first: ExchangeId,
+    /// What its handshake told.
+    pub tls: TlsSeen,
 }
 
 /// One observation.
@@ -59,6 +75,10 @@ pub struct Observation {
 pub enum What {
     /// News of one exchange.
     Exchange(ExchangeId, Box<Update>),
+    /// A handshake, or a question to a name server. Its number is unique in the flow.
+    Contact(u32, Box<ContactSeen>),
+    /// A name server said which addresses a name has. Only of names that matter.
+    Name(NameSeen),
     /// The flow is over; exchanges still open have ended.
     FlowEnd,
     /// Wire framing that receivers may read differently.
@@ -67,6 +87,29 @@ pub enum What {
     Segments(net::Anomaly),
     /// Our own code failed on this flow; it was given up.
     Fault,
+}
+
+/// What a name server said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameSeen {
+    /// The name of the question, lower case, without the final dot.
+    pub name: String,
+    /// Addresses it was said to have.
+    pub addresses: Vec<IpAddr>,
+    /// A key for Encrypted Client Hello came with it.
+    pub ech: bool,
+}
+
+impl NameSeen {
+    /// Most addresses kept of one answer.
+    pub const MAX_ADDRESSES: usize = 32;
+
+    /// Adds an address, if there is room.
+    pub fn add(&mut self, address: IpAddr) {
+        if self.addresses.len() < Self::MAX_ADDRESSES {
+            self.addresses.push(address);
+        }
+    }
 }
 
 /// News of one exchange since the last update. Fields are absent where there is no news.
@@ -86,6 +129,8 @@ pub struct Update {
     pub ended: [Option<SideEnd>; 2],
     /// Documents that name MCP servers or resources.
     pub document: Option<Box<DocumentSeen>>,
+    /// Traces of MCP where none is spoken.
+    pub trace: Option<Box<TraceSeen>>,
     /// What each body was, so far.
     pub parsed: [Option<BodyKind>; 2],
     /// A look-alike that messages were recognised as.
@@ -176,8 +221,8 @@ pub struct DocumentSeen {
     pub side: Option<Side>,
     /// `resource` of protected-resource metadata (RFC 9728), cleaned.
     pub resource: Option<String>,
-    /// Servers that a provider or an ACP agent is told to use, cleaned.
-    pub servers: Vec<String>,
+    /// Servers that the provider of a model is told to use, and what it did there.
+    pub provider: Option<Box<mcp::Provider>>,
 }
 
 /// How one direction of an exchange ended.

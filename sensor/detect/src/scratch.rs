@@ -27,6 +27,10 @@ pub struct Stats {
     pub undecoded: BTreeMap<&'static str, u64>,
     /// Bodies let go after their beginning showed no promise.
     pub bodies_let_go: u64,
+    /// Bodies that began as JSON, turned out to be none, and showed no sign of MCP.
+    pub broken_json: u64,
+    /// What was cut of messages.
+    pub cut: mcp::Stats,
     /// Events of event streams.
     pub sse_events: u64,
     /// Look-alikes that were nothing else, by word.
@@ -49,7 +53,9 @@ impl Stats {
             *self.look_alikes.entry(word).or_default() += n;
         }
         self.bodies_let_go += other.bodies_let_go;
+        self.broken_json += other.broken_json;
         self.sse_events += other.sse_events;
+        self.cut += other.cut;
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     evidence,
     keys::Key,
     nodes::{Node, has, outcome_child, outcome_member, params_member},
+    provider::Gather,
     tokenizer::{Token, Tokenizer},
 };
 
@@ -78,6 +79,7 @@ pub(crate) struct Extractor {
     hash_from: usize,
     /// Text kept for the list item being read.
     pub(crate) item: Option<String>,
+    pub(crate) provider: Gather,
 }
 
 impl Extractor {
@@ -104,6 +106,7 @@ impl Extractor {
             arguments_level: 0,
             hash_from: 0,
             item: None,
+            provider: Gather::default(),
         }
     }
 
@@ -111,10 +114,21 @@ impl Extractor {
         self.tokenizer.reset();
         self.frames.clear();
         self.document = Document::default();
+        self.provider.reset();
         self.messages = 0;
         self.begun = false;
         self.doubt = None;
         self.begin_message(0);
+    }
+
+    pub(crate) fn shows_rpc(&self) -> bool {
+        let Message { method, params, result, error, .. } = &self.message;
+        self.messages > 0
+            || self.jsonrpc_member
+            || method.is_some()
+            || params.is_some()
+            || result.is_some()
+            || error.is_some()
     }
 
     fn begin_message(&mut self, offset: u64) {
@@ -276,6 +290,7 @@ impl Extractor {
                     e.elicitations = true;
                 }
             }
+            (node, key) if node.is_provider_item() => self.provider.member(node, key),
             (Node::OutcomeCapabilities, Key::Lsp) => {
                 if let Some(o) = &mut m.result {
                     o.lsp_capabilities = true;
@@ -339,13 +354,8 @@ impl Extractor {
                 self.message.in_batch = !self.frames.is_empty();
             }
             Node::Batch => self.begun = true,
-            Node::Tool
-            | Node::Resource
-            | Node::Prompt
-            | Node::InputRequest
-            | Node::AcpServer
-            | Node::ProviderServer
-            | Node::ProviderTool => self.item = None,
+            Node::Tool | Node::Resource | Node::Prompt | Node::InputRequest | Node::AcpServer => self.item = None,
+            node if node.is_provider_item() => self.provider.begin(node),
             _ => {}
         }
         self.frames.push(Frame { node, key: Key::Other, seen: 0, count: 0, has: 0 });
@@ -411,9 +421,8 @@ impl Extractor {
             (Node::InputRequests, _, true) => Node::InputRequest,
             (Node::Failure, Key::Data, true) => Node::FailureData,
             (Node::FailureData, Key::Supported, false) => Node::FailureSupported,
-            (Node::ProviderServers, _, true) => Node::ProviderServer,
-            (Node::ProviderTools, _, true) => Node::ProviderTool,
-            _ => Node::Skip,
+            _ if m.in_batch => Node::Skip,
+            _ => self.provider.descend(node, key, object),
         }
     }
 
@@ -534,8 +543,7 @@ impl Extractor {
                     keep(&mut params.mcp_server_urls, item);
                 }
             }
-            Node::ProviderServer => keep(&mut self.document.mcp_servers, item),
-            Node::ProviderTool if all(has::TYPE) => keep(&mut self.document.provider_tools, item),
+            node if node.is_provider_item() => self.provider.end(node, &mut self.document, &mut self.stats),
             _ => {}
         }
     }

@@ -3,12 +3,13 @@
 use proto::{Field, Headers, RequestHead, ResponseHead};
 
 use crate::{
-    BodyKind, Document, Limits, MAX_ARGUMENTS, MAX_LIST, MAX_TEXT, Message, Reader, endpoint_url, header_mismatch,
-    judge, request_facts, response_facts,
+    BodyKind, Document, Limits, MAX_ARGUMENTS, MAX_LIST, MAX_PROVIDER_CALLS, MAX_PROVIDER_SERVERS, MAX_TEXT, Message,
+    Reader, endpoint_url, header_mismatch, judge, request_facts, response_facts, supply,
 };
 
 fn read(pieces: &[&[u8]]) -> (Vec<Message>, BodyKind, Document) {
     let mut reader = Reader::new();
+    reader.expect_provider(true);
     let mut messages = Vec::new();
     for piece in pieces {
         reader.feed(&Limits::default(), piece, &mut |m| messages.push(m));
@@ -26,6 +27,13 @@ pub fn fuzz_json(data: &[u8]) {
     let whole = read(&[body]);
     let pieces: Vec<&[u8]> = body.chunks(usize::from(step % 32) + 1).collect();
     assert_eq!(whole, read(&pieces), "cutting changed the result");
+    if let Some(provider) = &whole.2.provider {
+        assert!(provider.servers.len() <= MAX_PROVIDER_SERVERS, "servers outgrew their limit");
+        assert!(
+            provider.calls.len().max(provider.tools_listed.len()) <= MAX_PROVIDER_CALLS,
+            "calls outgrew their limit"
+        );
+    }
     for m in &whole.0 {
         let _ = judge(m);
         assert!(m.evidence.excerpt.len() <= 150, "excerpt outgrew its limit");
@@ -67,5 +75,6 @@ pub fn fuzz_headers(data: &[u8]) {
     assert!(facts.path.clean.len() <= 1024 && facts.path.normal.len() <= 1024, "path outgrew its limit");
     assert!(!header_mismatch(&facts, &Message::default()), "an empty message contradicts nothing");
     let _ = response_facts(&ResponseHead { status: 401, version: "1.1", headers });
+    let _ = supply(&request);
     let _ = endpoint_url("host.example", &target, &target);
 }

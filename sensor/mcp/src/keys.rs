@@ -83,6 +83,27 @@ keys! {
     ClientId = b"client_id",
     McpServersSnake = b"mcp_servers",
     ServerUrl = b"server_url",
+    ServerLabel = b"server_label",
+    ServerName = b"server_name",
+    ConnectorId = b"connector_id",
+    TunnelId = b"tunnel_id",
+    RequireApproval = b"require_approval",
+    Authorization = b"authorization",
+    AuthorizationToken = b"authorization_token",
+    Headers = b"headers",
+    HttpTransport = b"streamable_http_transport",
+    HttpTransportCamel = b"streamableHttpTransport",
+    Response = b"response",
+    Output = b"output",
+    Outputs = b"outputs",
+    Steps = b"steps",
+    Item = b"item",
+    ContentBlock = b"content_block",
+    Delta = b"delta",
+    Step = b"step",
+    ToolUseId = b"tool_use_id",
+    CallId = b"call_id",
+    IsErrorSnake = b"is_error",
 }
 
 /// Slots of the hash table below; a power of two, sparse enough for short probes.
@@ -195,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_key_has_a_bit() {
-        assert!((Key::ServerUrl as u8) < 128, "more keys than bits");
+        assert!((Key::IsErrorSnake as u8) < 128, "more keys than bits");
         for (name, key) in NAMES {
             assert_eq!(Key::of(name), *key);
         }

@@ -15,7 +15,9 @@ mod methods;
 mod nodes;
 mod oauth;
 mod path;
+mod provider;
 mod reader;
+mod supply;
 mod tokenizer;
 mod values;
 mod wide;
@@ -35,4 +37,6 @@ pub use message::{
 pub use methods::{METHODS, Method, Revision, Sender, direction_of, is_mcp_method, method_of};
 pub use oauth::{Document, names_mcp, resource_parameter};
 pub use path::{PathFacts, WellKnown, WellKnownKind, normal_target, normalise};
+pub use provider::{MAX_PROVIDER_CALLS, MAX_PROVIDER_SERVERS, Provider, ProviderApi, ProviderCall, ProviderServer};
 pub use reader::{Doubt, Limits, Reader, Stats};
+pub use supply::{Supply, SupplyKind, install_link, supply};

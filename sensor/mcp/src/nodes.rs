@@ -53,6 +53,16 @@ pub(crate) enum Node {
     ProviderServer,
     ProviderTools,
     ProviderTool,
+    /// `tools[].mcp_servers`, an entry of it, and how that is reached.
+    ProviderNested,
+    ProviderNestedServer,
+    ProviderTransport,
+    /// The answer inside an event, its items, and what an item lists.
+    ProviderAnswer,
+    ProviderItems,
+    ProviderItem,
+    ProviderListing,
+    ProviderListed,
 }
 
 /// What an item of a list was seen to have.

@@ -3,7 +3,7 @@
 //! provider contact an MCP server.
 
 use crate::{
-    mask,
+    Provider, mask,
     path::{WellKnown, WellKnownKind, well_known},
 };
 
@@ -22,10 +22,8 @@ pub struct Document {
     pub client_name: Option<String>,
     /// `client_id` where it is an `https` URL (client-id metadata document).
     pub client_id_url: Option<String>,
-    /// `mcp_servers[].url`: servers the provider of a model is to contact.
-    pub mcp_servers: Vec<String>,
-    /// `tools[].server_url` or `.url` of entries of type `mcp` or `mcp_server`: likewise.
-    pub provider_tools: Vec<String>,
+    /// MCP servers that the provider of a model is to contact, and what it did there.
+    pub provider: Option<Box<Provider>>,
     /// `mcpServers` is an object: the configuration of an MCP client in transit.
     pub client_config: bool,
 }

@@ -153,9 +153,10 @@ fn normal_path(path: &str) -> Cow<'_, str> {
 pub(crate) fn is_remarkable(target: &str, normal: &str) -> bool {
     let holds = |query: &str, word: &[u8]| query.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
     let query = target.split_once('?').map_or("", |(_, query)| query);
+    // All that the two look for has one of these in it.
+    let may_hold = normal.as_bytes().windows(3).any(|w| matches!(w, b"mcp" | b"sse" | b".we"));
     !query.is_empty() && (holds(query, b"session") || holds(query, b"resource="))
-        || telltale(normal, false).is_some()
-        || well_known(normal).is_some()
+        || may_hold && (telltale(normal, false).is_some() || well_known(normal).is_some())
 }
 
 /// A path as rules compare it: percent-decoded once, backslash and `//` as `/`, dot segments resolved,

@@ -1,7 +1,7 @@
 //! Bodies → messages: finds out the Unicode form, drives the extraction, says what the body was.
 
 use crate::{
-    BodyKind, Document, MAX_ARGUMENTS, MAX_LIST, MAX_TEXT, Message,
+    BodyKind, Document, MAX_ARGUMENTS, MAX_LIST, MAX_TEXT, Message, Provider,
     extract::{Chunk, Extractor},
     wide::{Block, Detected, Form, Wide, detect},
 };
@@ -36,6 +36,16 @@ pub struct Stats {
     pub wide_bodies: u64,
     /// Bodies that began like JSON and then were not.
     pub broken: u64,
+}
+
+impl std::ops::AddAssign for Stats {
+    fn add_assign(&mut self, other: Self) {
+        self.texts_cut += other.texts_cut;
+        self.lists_cut += other.lists_cut;
+        self.arguments_cut += other.arguments_cut;
+        self.wide_bodies += other.wide_bodies;
+        self.broken += other.broken;
+    }
 }
 
 /// Why receivers may read a body in different ways.
@@ -90,6 +100,8 @@ pub struct Reader {
     offset: u64,
     extractor: Option<Box<Extractor>>,
     wide: Option<Box<(Wide, Block)>>,
+    /// Set by [`Reader::expect_provider`].
+    provider: bool,
 }
 
 impl Default for Reader {
@@ -101,7 +113,18 @@ impl Default for Reader {
 impl Reader {
     /// A reader at the start of a body.
     pub fn new() -> Self {
-        Self { phase: Phase::Head, head: [0; 4], held: 0, offset: 0, extractor: None, wide: None }
+        Self { phase: Phase::Head, head: [0; 4], held: 0, offset: 0, extractor: None, wide: None, provider: false }
+    }
+
+    /// Says whether the bodies to come answer a model call that named MCP servers: only then the members that tell of
+    /// the provider's own calls are looked for, which ordinary documents have, too.
+    pub fn expect_provider(&mut self, expected: bool) {
+        self.provider = expected;
+    }
+
+    /// Takes what the body says of a provider's MCP, so far.
+    pub fn take_provider(&mut self) -> Option<Box<Provider>> {
+        self.extractor.as_mut().and_then(|e| e.document.provider.take())
     }
 
     /// Back to the start, for the next body.
@@ -125,6 +148,12 @@ impl Reader {
         self.extractor.as_ref().and_then(|e| e.doubt)
     }
 
+    /// Whether anything so far is, or may become, a JSON-RPC message: one that is complete, or a member that only
+    /// messages have.
+    pub fn shows_rpc(&self) -> bool {
+        self.extractor.as_ref().is_some_and(|e| e.shows_rpc())
+    }
+
     /// What the reader learned of a document that is no JSON-RPC; of interest after [`Reader::finish`].
     pub fn document(&self) -> &Document {
         static NONE: Document = Document {
@@ -133,8 +162,7 @@ impl Reader {
             redirect_uris_loopback: false,
             client_name: None,
             client_id_url: None,
-            mcp_servers: Vec::new(),
-            provider_tools: Vec::new(),
+            provider: None,
             client_config: false,
         };
         self.extractor.as_ref().map_or(&NONE, |e| &e.document)
@@ -283,9 +311,11 @@ impl Reader {
     }
 
     fn run(&mut self, limits: &Limits, chunk: Chunk<'_>, out: &mut dyn FnMut(Message)) {
-        if let Some(extractor) = &mut self.extractor
-            && !extractor.chunk(limits, chunk, out)
-        {
+        let Some(extractor) = &mut self.extractor else {
+            return;
+        };
+        extractor.provider.answers = self.provider;
+        if !extractor.chunk(limits, chunk, out) {
             self.lose();
         }
     }

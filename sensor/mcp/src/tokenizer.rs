@@ -286,7 +286,7 @@ impl Tokenizer {
                 return false;
             };
             match self.escape {
-                Escape::None => match memchr2(b'"', b'\\', rest) {
+                Escape::None => match end_or_escape(rest) {
                     None => {
                         self.push(rest);
                         *pos = input.len();
@@ -300,7 +300,12 @@ impl Tokenizer {
                             self.push_lone_half();
                             return true;
                         }
-                        self.escape = Escape::Slash;
+                        if !self.keep && tail.len() > 1 {
+                            // Nobody wants the text: what is escaped is passed over with its backslash.
+                            *pos += 1;
+                        } else {
+                            self.escape = Escape::Slash;
+                        }
                     }
                 },
                 Escape::Slash => {
@@ -457,4 +462,23 @@ impl Tokenizer {
         (*pos, self.braces, self.brackets) = (at, braces, brackets);
         token
     }
+}
+/// Where the first quote or backslash stands. The next one is mostly near, where a word at a time is quicker than
+/// a call.
+#[inline]
+fn end_or_escape(text: &[u8]) -> Option<usize> {
+    const NEAR: usize = 4;
+    const ONES: u64 = u64::MAX / 0xff;
+    // The lowest bit set is that of the first byte that is zero.
+    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let (words, _) = text.as_chunks::<8>();
+    for (word, at) in words.iter().zip((0..8 * NEAR).step_by(8)) {
+        let word = u64::from_le_bytes(*word);
+        let found = zero_bytes(word ^ (ONES * u64::from(b'"'))) | zero_bytes(word ^ (ONES * u64::from(b'\\')));
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() >> 3) as usize);
+        }
+    }
+    let far = 8 * words.len().min(NEAR);
+    memchr2(b'"', b'\\', text.get(far..)?).map(|at| far + at)
 }

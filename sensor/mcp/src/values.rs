@@ -78,9 +78,10 @@ impl Extractor {
             (Node::Server, _, true) => {
                 implementation(m.result.as_mut().and_then(|o| o.server_info.as_mut()), key, text);
             }
-            (Node::AcpServer | Node::ProviderServer, Key::Url, true)
-            | (Node::ProviderTool, Key::Url | Key::ServerUrl, true) => self.item = Some(uri(text, whole)),
-            (Node::ProviderTool, Key::Type, true) if matches!(text, "mcp" | "mcp_server") => *has |= has::TYPE,
+            (Node::AcpServer, Key::Url, true) => self.item = Some(uri(text, whole)),
+            (node, key, quoted) if node.is_provider_item() => {
+                self.provider.value(limits, (node, key), quoted, text, whole);
+            }
             (Node::Outcome, ..) => {
                 if let Some(o) = &mut m.result {
                     match (key, quoted) {
@@ -166,7 +167,7 @@ fn implementation(of: Option<&mut Implementation>, key: Key, text: &str) {
 }
 
 /// A URI as kept. Of one that was too long to hold, the last segment may be half a secret, and goes.
-fn uri(text: &str, whole: bool) -> String {
+pub(crate) fn uri(text: &str, whole: bool) -> String {
     if whole {
         return mask::clean_uri(text);
     }

@@ -331,10 +331,15 @@ fn the_trail_of_oauth_and_of_providers_is_read() {
     assert!(registration.redirect_uris_loopback);
     assert_eq!(registration.client_name.as_deref(), Some("MCP CLI Proxy"));
     let url = "https://tools.corp-notes.example/mcp";
-    assert_eq!(document("T36").provider_tools, [url]);
-    assert_eq!(document("T37").mcp_servers, [url]);
-    assert_eq!(document("T37").provider_tools, [""; 0]);
-    assert_eq!(document("T38").provider_tools, [url]);
+    for (name, api, approval) in [("T36", "openai", Some("never")), ("T37", "anthropic", None), ("T38", "gemini", None)]
+    {
+        let provider = document(name).provider.unwrap();
+        let [server] = provider.servers.as_slice() else { panic!("{name}: {provider:?}") };
+        assert_eq!(provider.api.unwrap().word(), api, "{name}");
+        assert_eq!((server.label.as_deref(), server.url.as_deref()), (Some("notes"), Some(url)), "{name}");
+        assert_eq!((server.approval.as_deref(), server.credentials), (approval, false), "{name}");
+        assert!(!provider.shows_use(), "{name}");
+    }
     let metadata = br#"{"resource":"https://h.example/mcp","authorization_servers":["https://a.example"]}"#;
     assert!(read(metadata).2.names_mcp());
     let other = br#"{"resource":"https://pds.social.example","authorization_servers":["https://a.example"]}"#;

@@ -91,6 +91,34 @@ impl Segment<'_> {
     }
 }
 
+/// A fragment of a datagram between two fixed hosts, as a raw IP packet. `place` is the word that says where it
+/// belongs (RFC 791 §3.1, RFC 8200 §4.5). `fill` pads a length that is not a multiple of eight.
+pub(crate) fn fragment(v4: bool, id: u8, protocol: u8, place: [u8; 2], payload: &[u8], fill: u8) -> Vec<u8> {
+    let mut payload = payload.to_vec();
+    if fill & 1 == 0 {
+        payload.resize(payload.len().next_multiple_of(8), fill);
+    }
+    let protocol = *[6, 17, 4, 44].get(usize::from(protocol)).unwrap_or(&6);
+    let mut out = Vec::with_capacity(48 + payload.len());
+    if v4 {
+        out.extend([0x45, 0]);
+        out.extend(u16::try_from(payload.len() + 20).unwrap_or(0).to_be_bytes());
+        out.extend([0, id]);
+        out.extend(place);
+        out.extend([64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    } else {
+        out.extend([0x60, 0, 0, 0]);
+        out.extend(u16::try_from(payload.len() + 8).unwrap_or(0).to_be_bytes());
+        out.extend([44, 64]);
+        out.extend([[0xfd; 16], [0xfc; 16]].concat());
+        out.extend([protocol, 0]);
+        out.extend(place);
+        out.extend([0, 0, 0, id]);
+    }
+    out.extend(payload);
+    out
+}
+
 fn octets(ip: IpAddr) -> Vec<u8> {
     match ip {
         IpAddr::V4(ip) => ip.octets().into(),

@@ -1,9 +1,9 @@
 //! Entry points for fuzzing, each with what must hold for any input.
 
-use crate::craft::{Segment, Sum};
+use crate::craft::{self, Segment, Sum};
 use crate::{
-    App, Data, Flow, FlowEnd, FlowTable, Frame, Interest, Limits, LinkType, Packet, Piece, Place, TcpHeader, Timestamp,
-    decode, tcp_checksum_ok,
+    App, Data, Flow, FlowEnd, FlowTable, FragmentLimits, Fragments, Frame, Interest, Limits, LinkType, Packet, Piece,
+    Place, TcpHeader, Timestamp, Undecoded, decode, tcp_checksum_ok,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -31,6 +31,50 @@ pub(crate) fn check_decode(frame: &Frame<'_>) {
     assert_eq!(whole.end, payload.end, "payload comes last");
     assert!(payload.end - payload.start <= packet.wire_payload, "more captured than sent");
     tcp_checksum_ok(&packet, frame.data);
+}
+
+/// Each eight bytes and what they claim of the rest make a fragment; lengths, places, ids and time are free.
+#[doc(hidden)]
+pub fn fuzz_fragments(data: &[u8]) {
+    let limits = FragmentLimits { bytes: 16 << 10, ..FragmentLimits::default() };
+    let mut fragments = Fragments::new(limits);
+    let (mut given, mut rebuilt, mut now) = (0, 0, Timestamp(0));
+    let mut rest = data;
+    while let Some((&[kind, id, place_hi, place_lo, len, cut, wait, fill], behind)) = rest.split_first_chunk() {
+        let (payload, behind) = behind.split_at(usize::from(len).min(behind.len()));
+        rest = behind;
+        now = now.plus(i64::from(wait) * i64::from(wait) * 10_000_000);
+        let packet = craft::fragment(kind & 1 == 0, id, kind >> 1 & 3, [place_hi, place_lo], payload, fill);
+        let keep = packet.len().saturating_sub(usize::from(cut & 15));
+        given += 1;
+        let frame = Frame {
+            place: Place { number: given, file: 0, in_file: given },
+            ts: now,
+            link: LinkType::Raw,
+            data: packet.get(..keep).unwrap_or_default(),
+            wire_len: u32::try_from(packet.len()).unwrap_or(0),
+        };
+        if decode(&frame) != Err(Undecoded::Fragment) {
+            // Whole, or nothing at all.
+            given -= 1;
+            continue;
+        }
+        if let Some(whole) = fragments.take(&frame) {
+            rebuilt += whole.frames.len() as u64;
+            assert!(!whole.frames.is_empty(), "made of nothing");
+            if let Ok(packet) = &whole.packet {
+                let end = usize::try_from(packet.transport_bytes.end);
+                assert!(end.is_ok_and(|end| end <= whole.bytes.len()), "beyond the datagram");
+                tcp_checksum_ok(packet, &whole.bytes);
+            }
+        }
+        assert!(fragments.held_bytes() <= limits.bytes, "held {}", fragments.held_bytes());
+    }
+    fragments.finish();
+    assert_eq!(fragments.held_bytes(), 0, "nothing stays behind");
+    let stats = fragments.stats();
+    let dropped: u64 = stats.dropped().map(|(_, frames, _)| frames).sum();
+    assert_eq!(given, rebuilt + stats.repeated + dropped, "each frame counts once");
 }
 
 /// Each eight bytes make a packet of one of two flows; sequence numbers, time, flags and checksums are free. The

@@ -1,6 +1,7 @@
 //! A decoded packet: places of headers and payload inside the frame, no copy.
 
 use crate::{FiveTuple, Place, Timestamp};
+use std::num::NonZeroU16;
 use std::ops::Range;
 
 /// One decoded TCP or UDP packet. Plain data (no borrow), so that a dispatcher can decode and a worker use it.
@@ -10,12 +11,12 @@ pub struct Packet {
     pub place: Place,
     /// Capture time.
     pub ts: Timestamp,
-    /// Source and destination (the innermost, once tunnels are opened).
+    /// Source and destination of the innermost packet, and the tunnel it came in.
     pub tuple: FiveTuple,
-    /// Source MAC address where the link layer has one.
+    /// Source MAC address of the innermost link layer that has one.
     pub src_mac: Option<[u8; 6]>,
     /// Up to two VLAN ids, outermost first.
-    pub vlan: [Option<u16>; 2],
+    pub vlan: [Option<NonZeroU16>; 2],
     /// TCP header fields; `None` for UDP.
     pub tcp: Option<TcpHeader>,
     /// Byte range of the whole TCP/UDP header and payload inside the frame, for the checksum.

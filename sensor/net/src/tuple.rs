@@ -1,5 +1,6 @@
 //! Who talks to whom.
 
+use crate::Tunnel;
 use std::net::{IpAddr, SocketAddr};
 
 /// Transport protocol of a five-tuple.
@@ -20,19 +21,27 @@ pub struct FiveTuple {
     pub dst: SocketAddr,
     /// Transport protocol.
     pub transport: Transport,
+    /// The tunnel it came in. The same addresses in another tunnel are other hosts.
+    pub tunnel: Tunnel,
 }
 
 impl FiveTuple {
-    /// Builds a tuple from addresses and ports.
+    /// Builds a tuple from addresses and ports, in no tunnel.
     pub const fn new(src: IpAddr, sport: u16, dst: IpAddr, dport: u16, transport: Transport) -> Self {
-        Self { src: SocketAddr::new(src, sport), dst: SocketAddr::new(dst, dport), transport }
+        Self { src: SocketAddr::new(src, sport), dst: SocketAddr::new(dst, dport), transport, tunnel: Tunnel::NONE }
+    }
+
+    /// The same in another tunnel.
+    #[must_use]
+    pub const fn within(self, tunnel: Tunnel) -> Self {
+        Self { tunnel, ..self }
     }
 
     /// The key both directions share, and whether `src` is its low end.
     pub fn key(&self) -> (FlowKey, bool) {
         let forward = (self.src.ip(), self.src.port()) <= (self.dst.ip(), self.dst.port());
         let (low, high) = if forward { (self.src, self.dst) } else { (self.dst, self.src) };
-        (FlowKey { low, high, transport: self.transport }, forward)
+        (FlowKey { low, high, transport: self.transport, tunnel: self.tunnel }, forward)
     }
 }
 
@@ -45,6 +54,8 @@ pub struct FlowKey {
     pub high: SocketAddr,
     /// Transport protocol.
     pub transport: Transport,
+    /// The tunnel.
+    pub tunnel: Tunnel,
 }
 
 /// Which way bytes travel.

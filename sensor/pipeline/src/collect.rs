@@ -99,11 +99,7 @@ impl<'a> Collector<'a> {
         let Self { serial, emit, .. } = self;
         partial.observations.sort_by_key(|o| o.order);
         let mut ticks = extras.ticks.into_iter().peekable();
-        let mut answers = extras.names.into_iter().peekable();
         for observation in partial.observations {
-            while let Some((_, answer)) = answers.next_if(|(packet, _)| *packet < observation.order.packet) {
-                serial.names(&answer);
-            }
             // A tick stands before its packet, and after what expired with it in the shards.
             while let Some((_, tick)) =
                 ticks.next_if(|(before, _)| (*before, 0) < (observation.order.packet, observation.order.phase))
@@ -111,9 +107,6 @@ impl<'a> Collector<'a> {
                 serial.tick(tick, &mut |r| emit(r));
             }
             serial.observe(observation, &mut |r| emit(r));
-        }
-        for (_, answer) in answers {
-            serial.names(&answer);
         }
         for (_, tick) in ticks {
             serial.tick(tick, &mut |r| emit(r));

@@ -1,10 +1,15 @@
 //! The reader's role: reads a batch, decodes far enough to know the flow, gives each worker its jobs.
 
+use crate::KeyRing;
+use crate::datagrams;
+use crate::load::Load;
+use crate::tunnels::Told;
 use crate::worker::{Job, SHARDS};
 use capture::{Batch, Reader};
-use net::{FlowKey, Packet, Timestamp, Transport, Undecoded};
+use net::{FlowKey, FragmentLimits, Fragments, Frame, Packet, Rebuilt, Timestamp, Transport, Undecoded};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What one batch brings beside the jobs.
 #[derive(Debug, Default)]
@@ -15,8 +20,6 @@ pub(crate) struct Extras {
     pub(crate) notices: Vec<capture::Notice>,
     /// Input bytes read so far, and in all where known.
     pub(crate) position: (u64, Option<u64>),
-    /// Addresses that names were said to have, by the packet that said so.
-    pub(crate) names: Vec<(u64, proto::dns::Answer)>,
     /// Time of the first and last packet so far.
     pub(crate) span: Option<(Timestamp, Timestamp)>,
 }
@@ -25,9 +28,14 @@ pub(crate) struct Extras {
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     reader: Reader,
+    keys: Arc<KeyRing>,
     workers: usize,
     second: Option<i64>,
     span: Option<(Timestamp, Timestamp)>,
+    pub(crate) fragments: Fragments,
+    /// Datagrams put together in this batch.
+    rebuilt: Vec<Rebuilt>,
+    pub(crate) tunnels: Told,
     /// Frames that hold no packet for us, by reason.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     /// Their bytes.
@@ -37,9 +45,23 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub(crate) fn new(reader: Reader, workers: usize) -> Self {
-        let (dropped, dropped_bytes) = (BTreeMap::new(), BTreeMap::new());
-        Self { reader, workers, second: None, span: None, dropped, dropped_bytes, packets: 0 }
+    pub(crate) fn new(reader: Reader, workers: usize, fragments: FragmentLimits, keys: Arc<KeyRing>) -> Self {
+        if reader.may_bring_secrets() {
+            keys.expect_blocks();
+        }
+        Self {
+            reader,
+            keys,
+            workers,
+            second: None,
+            span: None,
+            fragments: Fragments::new(fragments),
+            rebuilt: Vec::new(),
+            tunnels: Told::default(),
+            dropped: BTreeMap::new(),
+            dropped_bytes: BTreeMap::new(),
+            packets: 0,
+        }
     }
 
     pub(crate) fn reader(&self) -> &Reader {
@@ -51,22 +73,27 @@ impl Dispatcher {
     /// # Errors
     ///
     /// Where the source fails in a way that a notice cannot carry.
-    pub(crate) fn next(&mut self, jobs: &mut Vec<Vec<Job>>) -> Result<(Option<Batch>, Extras), capture::ReadError> {
+    pub(crate) fn next(&mut self, jobs: &mut Vec<Vec<Job>>) -> Result<(Option<Load>, Extras), capture::ReadError> {
         // Lists that come back empty keep their room.
         jobs.resize_with(self.workers, Vec::new);
         jobs.iter_mut().for_each(Vec::clear);
         let batch = self.reader.next_batch()?;
+        for secrets in self.reader.take_secrets() {
+            self.keys.add(&secrets);
+        }
         let frames = batch.as_ref().map_or(0, |batch| batch.frames().len());
         for jobs in jobs.iter_mut() {
             jobs.reserve(frames / self.workers);
         }
         let mut extras =
             Extras { notices: self.reader.notices().collect(), position: self.reader.position(), ..Extras::default() };
-        if let Some(batch) = &batch {
-            self.shard(batch, jobs, &mut extras);
+        match &batch {
+            Some(batch) => self.shard(batch, jobs, &mut extras),
+            None => self.fragments.finish(),
         }
         extras.span = self.span;
-        Ok((batch, extras))
+        let rebuilt = std::mem::take(&mut self.rebuilt);
+        Ok((batch.map(|batch| Load::new(batch, rebuilt)), extras))
     }
 
     fn shard(&mut self, batch: &Batch, jobs: &mut [Vec<Job>], extras: &mut Extras) {
@@ -82,42 +109,89 @@ impl Dispatcher {
                 }
             }
             match net::decode(&frame) {
-                Ok(packet) if packet.tuple.transport == Transport::Tcp => {
+                Ok(packet) => {
+                    let shard = match packet.tuple.transport {
+                        Transport::Tcp => shard_of(&packet.tuple.key().0),
+                        Transport::Udp => match self.datagram(&packet, frame.data, 1) {
+                            Some(shard) => shard,
+                            None => continue,
+                        },
+                    };
                     self.packets += 1;
-                    let shard = shard_of(&packet.tuple.key().0);
                     let worker = usize::from(shard) % self.workers;
                     if let Some(jobs) = jobs.get_mut(worker) {
+                        if !packet.tuple.tunnel.is_none() {
+                            self.name(&packet, || net::tunnel_path(&frame), shard, jobs);
+                        }
                         jobs.push(Job::Packet { packet, shard, frame: at });
                     }
                 }
-                Ok(packet) => self.datagram(&packet, frame.data, extras),
-                Err(why) => self.drop(Undecoded::reason(why), frame.data.len() as u64),
+                Err(Undecoded::Fragment) => self.fragment(&frame, batch.frames().len(), jobs),
+                Err(why) => self.drop(Undecoded::reason(why), 1, frame.data.len() as u64),
             }
         }
     }
 
-    /// UDP: answers of name servers are read, the rest is not looked at yet.
-    fn datagram(&mut self, packet: &Packet, frame: &[u8], extras: &mut Extras) {
+    /// Tells the shard what the tunnel of a packet is called, where it does not know.
+    #[cold]
+    fn name(&mut self, packet: &Packet, path: impl FnOnce() -> net::Path, shard: u8, jobs: &mut Vec<Job>) {
+        let tunnel = packet.tuple.tunnel;
+        if self.tunnels.is_news(tunnel, shard) {
+            jobs.push(Job::Tunnel { tunnel, path: path(), shard });
+        }
+    }
+
+    /// Goes on with the datagram that a fragment completes, if it does. Its frames are counted by then.
+    #[cold]
+    fn fragment(&mut self, frame: &Frame<'_>, frames: usize, jobs: &mut [Vec<Job>]) {
+        let Some(whole) = self.fragments.take(frame) else { return };
+        let count = whole.frames.len() as u64;
+        match &whole.packet {
+            Ok(packet) => {
+                let shard = match packet.tuple.transport {
+                    Transport::Tcp => shard_of(&packet.tuple.key().0),
+                    Transport::Udp => match self.datagram(packet, &whole.bytes, count) {
+                        Some(shard) => shard,
+                        None => return,
+                    },
+                };
+                let at = u32::try_from(frames + self.rebuilt.len());
+                let (Ok(at), Some(jobs)) = (at, jobs.get_mut(usize::from(shard) % self.workers)) else {
+                    return self.drop("fragment", count, whole.frame_bytes);
+                };
+                self.packets += count;
+                if !packet.tuple.tunnel.is_none() {
+                    self.name(packet, || whole.path, shard, jobs);
+                }
+                jobs.push(Job::Packet { packet: packet.clone(), shard, frame: at });
+                self.rebuilt.push(*whole);
+            }
+            Err(why) => self.drop(why.reason(), count, whole.frame_bytes),
+        }
+    }
+
+    /// The shard that a datagram is for; `None` for one that is not worth a look, which is counted. It came in so many
+    /// `frames`.
+    fn datagram(&mut self, packet: &Packet, frame: &[u8], frames: u64) -> Option<u8> {
         let payload = frame.get(packet.payload.start as usize..packet.payload.end as usize).unwrap_or(&[]);
-        let from_server = packet.tuple.src.port() == 53;
-        match proto::dns::answer(payload).filter(|_| from_server) {
-            Some(answer) => {
-                self.packets += 1;
-                extras.names.push((packet.place.number, answer));
-            }
-            None => self.drop("udp", u64::from(packet.wire_payload)),
+        if datagrams::is_worth_a_look(packet, payload) {
+            return Some(shard_of(&packet.tuple.key().0));
         }
+        let quic = || if datagrams::is_quic(packet, payload) { "quic" } else { "udp" };
+        let why = net::carrier_by_port(&packet.tuple).unwrap_or_else(quic);
+        self.drop(why, frames, u64::from(packet.wire_payload));
+        None
     }
 
-    fn drop(&mut self, why: &'static str, bytes: u64) {
-        *self.dropped.entry(why).or_default() += 1;
+    fn drop(&mut self, why: &'static str, frames: u64, bytes: u64) {
+        *self.dropped.entry(why).or_default() += frames;
         *self.dropped_bytes.entry(why).or_default() += bytes;
     }
 }
 
 /// Virtual shard of a flow: the same for both directions, with a fixed key, so that a replay is the same each time.
 fn shard_of(key: &FlowKey) -> u8 {
-    let mut hash = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut hash = 0x9E37_79B9_7F4A_7C15_u64 ^ key.tunnel.spread();
     for end in [key.low, key.high] {
         let (high, low) = match end.ip() {
             IpAddr::V4(ip) => (0, u64::from(ip.to_bits())),

@@ -20,6 +20,7 @@ pub fn explain(bytes: &[u8], generation: &Arc<Generation>) -> Vec<Record> {
         opened: Place { number: 1, file: 0, in_file: 1 },
         client_mac: None,
         vlan: [None; 2],
+        tunnel: net::Tunnel::NONE,
         midstream: false,
         missed: [0; 2],
         packets: [1; 2],

@@ -2,16 +2,22 @@
 
 mod app;
 mod collect;
+mod datagrams;
 mod dispatch;
 mod explain;
+mod keys;
+mod load;
 mod replay;
 mod totals;
+mod tunnels;
 mod worker;
 
 pub use explain::explain;
+pub use keys::{KeyRing, KeyStats};
 pub use replay::replay;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 /// Limits of the packet path. Those of flows and bytes count for each of 64 shards.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +28,8 @@ pub struct Limits {
     pub protocols: proto::Limits,
     /// Of inspection.
     pub inspection: detect::Limits,
+    /// Of fragments, before they are dealt out; for all shards together.
+    pub fragments: net::FragmentLimits,
     /// Of the serial stage; for all shards together.
     pub correlation: correlate::Limits,
 }
@@ -33,9 +41,11 @@ impl Limits {
 
     /// What traffic can make all shards and the serial stage hold under these limits, in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        let flows = self.flows.flows as u64 * Self::FLOW_BYTES + self.flows.held_total as u64;
-        let shard = flows + detect::Scratch::DECODER_BYTES + detect::Scratch::HEAD_BYTES;
-        shard * u64::from(worker::SHARDS) + self.correlation.total() as u64
+        let flows = self.flows.flows as u64 * Self::FLOW_BYTES + (self.flows.held_total + self.flows.above) as u64;
+        let inspection = detect::Scratch::DECODER_BYTES + detect::Scratch::HEAD_BYTES;
+        let shard = flows + inspection + proto::tls::decrypt::Limits::HELD_BYTES;
+        let shared = self.correlation.total() + self.fragments.bytes + tunnels::BYTES + datagrams::BYTES;
+        shard * u64::from(worker::SHARDS) + shared as u64
     }
 }
 
@@ -48,11 +58,13 @@ pub struct Settings {
     pub look_alikes: bool,
     /// Limits of the packet path.
     pub limits: Limits,
+    /// What opens TLS. Secrets that captures hold are added to it.
+    pub keys: Arc<KeyRing>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { threads: NonZeroUsize::MIN, look_alikes: false, limits: Limits::default() }
+        Self { threads: NonZeroUsize::MIN, look_alikes: false, limits: Limits::default(), keys: Arc::default() }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::collect::Collector;
 use crate::dispatch::Dispatcher;
+use crate::load::Load;
 use crate::totals::{Read, Totals};
 use crate::worker::{Job, SHARDS, Worker};
 use crate::{Error, RunInfo, Settings};
-use capture::{Batch, Reader};
+use capture::Reader;
 use correlate::{Correlator, Options, Record};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, bounded};
 use detect::Generation;
@@ -46,7 +47,7 @@ pub fn replay(
     let rules = generation.rules.hash().to_owned();
     let serial = Correlator::new(options);
     let collector = Collector::new(serial, workers, (info, &inputs, &rules), emit, progress);
-    let dispatcher = Dispatcher::new(reader, workers);
+    let dispatcher = Dispatcher::new(reader, workers, settings.limits.fragments, Arc::clone(&settings.keys));
     let make = |index| Worker::new(index, workers, settings, generation);
     let (mut collector, totals, read) = if workers == 1 {
         alone(dispatcher, collector, make(0))?
@@ -88,12 +89,14 @@ fn read(dispatcher: &Dispatcher) -> Read {
         dropped: dispatcher.dropped.clone(),
         dropped_bytes: dispatcher.dropped_bytes.clone(),
         packets: dispatcher.packets,
+        fragments: dispatcher.fragments.stats().clone(),
+        tunnels_forgotten: dispatcher.tunnels.forgotten,
     }
 }
 
 /// Work for one worker.
 enum Task {
-    Batch(u64, Batch, Vec<Job>),
+    Batch(u64, Load, Vec<Job>),
     End(u64),
 }
 

@@ -4,6 +4,7 @@ use crate::app::Context;
 use correlate::Correlator;
 use correlate::record::{SCHEMA, Stats};
 use net::Timestamp;
+use proto::tls::decrypt;
 use std::collections::BTreeMap;
 
 /// Counters of all workers together.
@@ -19,6 +20,13 @@ pub(crate) struct Totals {
     decoders_refused: u64,
     scans_failed: u64,
     heads_cut: u64,
+    dns_questions: u64,
+    dns_answers: u64,
+    quic: proto::quic::Stats,
+    quic_let_go: u64,
+    decrypt: decrypt::Stats,
+    records_refused: u64,
+    datagrams_unread: BTreeMap<&'static str, u64>,
 }
 
 /// What the reader's role counted.
@@ -28,6 +36,8 @@ pub(crate) struct Read {
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) dropped_bytes: BTreeMap<&'static str, u64>,
     pub(crate) packets: u64,
+    pub(crate) fragments: net::FragmentStats,
+    pub(crate) tunnels_forgotten: u64,
 }
 
 impl Totals {
@@ -46,6 +56,20 @@ impl Totals {
         self.scans_failed += context.work.scratch.rules.stats.failed;
         self.decoders_refused += context.work.scratch.pool.budget().refused();
         self.heads_cut += context.work.scratch.heads_cut();
+        if let Some(opener) = &context.work.opener {
+            self.decrypt.add(&opener.stats);
+            self.records_refused += opener.limits.held.refused();
+        }
+    }
+
+    pub(crate) fn datagrams(&mut self, stats: &crate::datagrams::Stats) {
+        self.dns_questions += stats.dns_questions;
+        self.dns_answers += stats.dns_answers;
+        self.quic.add(&stats.quic);
+        self.quic_let_go += stats.let_go;
+        for (why, n) in &stats.uninspected {
+            *self.datagrams_unread.entry(why).or_default() += n;
+        }
     }
 
     /// The final record.
@@ -59,6 +83,7 @@ impl Totals {
     ) -> Stats {
         let net = &self.net;
         let mut dropped = named(&read.dropped);
+        add(&mut dropped, read.fragments.dropped().map(|(why, frames, _)| (why, frames)));
         let tcp = [
             ("bad_checksum", net.packets_bad_checksum),
             ("out_of_window", net.packets_out_of_window),
@@ -67,22 +92,45 @@ impl Totals {
             ("filtered_out", read.capture.filtered_out),
         ];
         add(&mut dropped, tcp);
-        let analysed =
-            read.packets.saturating_sub(net.packets_bad_checksum + net.packets_out_of_window + net.packets_bad_reset);
+        let analysed = (read.packets + read.fragments.repeated)
+            .saturating_sub(net.packets_bad_checksum + net.packets_out_of_window + net.packets_bad_reset);
         let mut uninspected = named(&self.bypassed);
         add(&mut uninspected, self.proto.uninspected.by_reason());
+        add(&mut uninspected, self.datagrams_unread.iter().map(|(k, v)| (*k, *v)));
         add(&mut uninspected, read.dropped_bytes.iter().map(|(k, v)| (*k, *v)));
+        add(&mut uninspected, read.fragments.dropped().map(|(why, _, bytes)| (why, bytes)));
         add(&mut uninspected, [("bad_checksum", net.bad_checksum_bytes), ("out_of_window", net.out_of_window_bytes)]);
         let mut messages = BTreeMap::new();
         let spoken = [
             ("http1_requests", self.proto.http1_requests),
             ("http1_responses", self.proto.http1_responses),
             ("http1_resynchronised", self.proto.resynchronisations),
+            ("http2_requests", self.proto.http2.requests),
+            ("http2_responses", self.proto.http2.responses),
+            ("tls_client_hellos", self.proto.tls.client_hellos),
+            ("tls_server_hellos", self.proto.tls.server_hellos),
+            ("tls_certificates", self.proto.tls.certificates),
+            ("tls13_sessions_decrypted", self.decrypt.tls13_sessions),
+            ("tls12_sessions_decrypted", self.decrypt.tls12_sessions),
+            ("tls_sessions_without_keys", self.decrypt.keyless_sessions),
+            ("tls_key_updates", self.decrypt.key_updates),
+            ("tls_early_data_accepted", self.decrypt.early_accepted),
+            ("quic_client_hellos", self.quic.client_hellos),
+            ("quic_server_hellos", self.quic.server_hellos),
+            ("dns_questions", self.dns_questions),
+            ("dns_answers", self.dns_answers),
+            ("dns_tcp_messages", self.proto.dns.messages),
             ("sse_events", self.detect.sse_events),
             ("websocket_messages", self.proto.websocket_messages),
             ("bodies_let_go_after_sniff", self.detect.bodies_let_go),
+            ("bodies_of_broken_json", self.detect.broken_json),
         ];
         add(&mut messages, spoken);
+        for why in decrypt::Undecrypted::ALL {
+            let reason = why.reason();
+            add(&mut messages, [(format!("tls_directions_not_decrypted_{reason}").as_str(), self.decrypt.failed(why))]);
+            add(&mut uninspected, [(format!("tls_{reason}").as_str(), self.decrypt.lost(why))]);
+        }
         let serial_totals = serial.totals();
         let mut signals = serial_totals.signals.clone();
         for (signature, n) in generation.rules.signatures().iter().zip(&self.detect.signals) {
@@ -97,18 +145,39 @@ impl Totals {
             ("exchanges_per_flow", self.exchanges_let_go),
             ("decoder_budget", self.decoders_refused),
             ("request_heads", self.heads_cut),
-            ("flows", net.flows_evicted),
+            ("flows", net.flows_evicted.saturating_sub(net.flows_too_heavy)),
+            ("flow_state", net.flows_too_heavy),
+            ("fragments", read.fragments.evicted),
+            ("tunnel_names", read.tunnels_forgotten),
             ("reassembly", net.holes_over_total_limit),
             ("reassembly_per_direction", net.holes_over_direction_limit),
             ("head_bytes", self.proto.anomalies(proto::Anomaly::HeadTooLarge)),
+            ("tls_records_held", self.records_refused),
+            ("quic_connections", self.quic_let_go),
+            ("quic_datagrams", self.quic.ends(proto::quic::End::Datagrams)),
+            ("quic_hello_bytes", self.quic.ends(proto::quic::End::TooLong)),
+            ("tls_hello_bytes", self.proto.tls.ends(proto::tls::End::TooLong)),
             ("pipeline_depth", self.proto.anomalies(proto::Anomaly::PipelineTooDeep)),
+            ("texts", self.detect.cut.texts_cut),
+            ("lists", self.detect.cut.lists_cut),
+            ("arguments", self.detect.cut.arguments_cut),
         ];
         add(&mut limits, met);
+        add(&mut limits, self.proto.http2.limits());
         for (why, n) in &self.detect.undecoded {
             add(&mut limits, [(format!("undecoded_{why}").as_str(), *n)]);
         }
         add(&mut limits, [("internal_faults", self.faults), ("scans_failed", self.scans_failed)]);
         let mut reassembly = BTreeMap::new();
+        let datagrams = [
+            ("fragments", read.fragments.fragments),
+            ("fragments_repeated", read.fragments.repeated),
+            ("datagrams_of_fragments", read.fragments.datagrams),
+            ("datagrams_in_doubt", read.fragments.conflicts),
+            ("datagrams_overlapping", read.fragments.overlapping),
+            ("datagrams_timed_out", read.fragments.timed_out),
+        ];
+        add(&mut reassembly, datagrams);
         add(&mut reassembly, net.each().filter(|(name, _)| !name.starts_with("packets_") && *name != "segments"));
         Stats {
             schema: SCHEMA,

@@ -2,10 +2,12 @@
 
 use crate::Settings;
 use crate::app::{Context, FlowApp, Work};
+use crate::datagrams::Datagrams;
+use crate::load::Load;
 use crate::totals::Totals;
-use capture::Batch;
+use crate::tunnels::Names;
 use detect::{Generation, Observation, Order, Scratch};
-use net::{FlowTable, Packet, Spot, Timestamp};
+use net::{FlowTable, Packet, Path, Spot, Timestamp, Tunnel};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,8 +20,10 @@ const AHEAD: usize = 8;
 /// One thing to do, in order.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// A packet of shard `shard`; its bytes are in the batch's frame `frame`.
+    /// A packet of shard `shard`; its bytes are where [`Load::data`] finds `frame`.
     Packet { packet: Packet, shard: u8, frame: u32 },
+    /// What a tunnel is called of which packets of shard `shard` follow.
+    Tunnel { tunnel: Tunnel, path: Path, shard: u8 },
     /// A second of packet time has passed before packet number `before`.
     Tick { now: Timestamp, before: u64 },
 }
@@ -27,6 +31,7 @@ pub(crate) enum Job {
 struct Shard {
     number: u8,
     flows: FlowTable<FlowApp>,
+    datagrams: Datagrams,
     context: Context,
 }
 
@@ -36,6 +41,7 @@ pub(crate) fn context(settings: &Settings, generation: &Arc<Generation>) -> Cont
     let scratch = Scratch::new(limits.inspection.clone());
     // One account of decoder memory a shard: what another shard does must not show here.
     let decoders = scratch.pool.budget().clone();
+    let keys = settings.keys.view();
     Context {
         limits: proto::Limits { decoders, ..limits.protocols.clone() },
         proto: proto::Stats::default(),
@@ -43,6 +49,9 @@ pub(crate) fn context(settings: &Settings, generation: &Arc<Generation>) -> Cont
             generation: Arc::clone(generation),
             scratch,
             look_alikes: settings.look_alikes,
+            tunnels: Names::default(),
+            opener: keys.opener(),
+            keys,
             bypassed: BTreeMap::new(),
             ends: BTreeMap::new(),
             exchanges_let_go: 0,
@@ -66,42 +75,59 @@ impl Worker {
         let shards = mine.map(|number| Shard {
             number,
             flows: FlowTable::new(settings.limits.flows),
+            datagrams: Datagrams::default(),
             context: context(settings, generation),
         });
         Self { shards: shards.collect(), workers }
     }
 
     /// Does the jobs of one batch; observations go to `out`.
-    pub(crate) fn run(&mut self, batch: &Batch, jobs: &[Job], out: &mut Vec<Observation>) {
+    pub(crate) fn run(&mut self, load: &Load, jobs: &[Job], out: &mut Vec<Observation>) {
         for group in jobs.chunks(AHEAD) {
             let mut spots = [None; AHEAD];
             for (spot, job) in spots.iter_mut().zip(group) {
-                if let Job::Packet { packet, shard, .. } = job {
+                if let Job::Packet { packet, shard, .. } = job
+                    && packet.tcp.is_some()
+                {
                     *spot = self.shards.get(usize::from(*shard) / self.workers).map(|s| s.flows.locate(packet));
                 }
             }
             for (spot, job) in spots.into_iter().zip(group) {
-                self.job(batch, job, spot);
+                self.job(load, job, spot);
             }
         }
         self.collect(out);
     }
 
-    fn job(&mut self, batch: &Batch, job: &Job, spot: Option<Spot>) {
+    fn job(&mut self, load: &Load, job: &Job, spot: Option<Spot>) {
         match job {
             Job::Packet { packet, shard, frame } => {
-                let Some(entry) = batch.frames().get(*frame as usize) else { return };
-                let data = batch.frame(entry).data;
+                let Some((data, conflict)) = load.data(*frame) else { return };
                 let shard = self.shards.get_mut(usize::from(*shard) / self.workers);
-                let (Some(shard), Some(spot)) = (shard, spot) else { return };
+                let Some(shard) = shard else { return };
                 shard.context.work.order =
                     Order { packet: packet.place.number, phase: 1, shard: shard.number, part: 0 };
+                let Some(spot) = spot else {
+                    let payload = packet.payload.start as usize..packet.payload.end as usize;
+                    let payload = data.get(payload).unwrap_or_default();
+                    return shard.datagrams.packet(packet, payload, &mut shard.context.work);
+                };
+                shard.context.work.keys.set_packet(packet.place.number);
                 shard.flows.packet_at(spot, packet, data, &mut shard.context);
+                if conflict {
+                    shard.flows.conflict(packet, &mut shard.context);
+                }
+            }
+            Job::Tunnel { tunnel, path, shard } => {
+                if let Some(shard) = self.shards.get_mut(usize::from(*shard) / self.workers) {
+                    shard.context.work.tunnels.learn(*tunnel, path);
+                }
             }
             Job::Tick { now, before } => {
                 for shard in &mut self.shards {
                     shard.context.work.order = Order { packet: *before, phase: 0, shard: shard.number, part: 0 };
                     shard.flows.tick(*now, &mut shard.context);
+                    shard.datagrams.tick(*now, &mut shard.context.work);
                 }
             }
         }
@@ -112,6 +138,7 @@ impl Worker {
         for shard in &mut self.shards {
             shard.context.work.order = Order { packet: u64::MAX, phase: 0, shard: shard.number, part: 0 };
             shard.flows.finish(&mut shard.context);
+            shard.datagrams.finish(&mut shard.context.work);
         }
         self.collect(out);
     }
@@ -126,6 +153,7 @@ impl Worker {
     pub(crate) fn count(&self, totals: &mut Totals) {
         for shard in &self.shards {
             totals.shard(shard.flows.stats(), &shard.context);
+            totals.datagrams(&shard.datagrams.stats);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What every protocol here emits, whatever carried it.
 
-use crate::{RequestHead, ResponseHead};
+use crate::conn::Opener;
+use crate::{RequestHead, ResponseHead, tls};
 use net::Direction;
 
 /// One request with its response, numbered from 0 within a flow in the order the requests (or, where those
@@ -67,11 +68,15 @@ pub enum Anomaly {
     /// Bytes that begin no message where one should begin: a body that must not be (RFC 9112 §6.3), or one longer
     /// than it says.
     StrayBytes,
+    /// HTTP/2 frames or fields that RFC 9113 forbids: receivers give up the stream or the connection, or should.
+    BadHttp2,
+    /// A header block that RFC 7541 forbids: a bad code, an index of nothing, a table over what was allowed.
+    BadHpack,
 }
 
 impl Anomaly {
     /// Every anomaly, in the order of declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::AmbiguousLength,
         Self::OddTransferEncoding,
         Self::HeadTooLarge,
@@ -81,6 +86,8 @@ impl Anomaly {
         Self::DuplicateHost,
         Self::OddLines,
         Self::StrayBytes,
+        Self::BadHttp2,
+        Self::BadHpack,
     ];
 
     /// Place in [`Anomaly::ALL`].
@@ -100,8 +107,28 @@ impl Anomaly {
             Self::DuplicateHost => "duplicate_host",
             Self::OddLines => "odd_lines",
             Self::StrayBytes => "stray_bytes",
+            Self::BadHttp2 => "bad_http2",
+            Self::BadHpack => "bad_hpack",
         }
     }
+}
+
+/// What a connection shows of itself before it is encrypted.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Shown<'a> {
+    /// A client hello; a second one answers a hello retry request.
+    ClientHello(&'a tls::ClientHello),
+    /// A server hello or hello retry request.
+    ServerHello(&'a tls::ServerHello),
+    /// The leaf certificate of the server, in TLS 1.2 and below.
+    Certificate(&'a tls::Certificate),
+    /// The application protocol that the server chose, where that was encrypted.
+    Protocol(&'a [u8]),
+    /// Keys opened it: exchanges from this one on were encrypted.
+    Opened(ExchangeId),
+    /// No more of it will be told.
+    Over,
 }
 
 /// Where parts go. `detect` implements it for the passive path.
@@ -110,4 +137,22 @@ pub trait PartSink {
     fn part(&mut self, id: ExchangeId, dir: Direction, part: Part<'_>);
     /// An anomaly; `id` where it concerns one exchange.
     fn anomaly(&mut self, id: Option<ExchangeId>, dir: Direction, what: Anomaly);
+    /// A TLS handshake, as far as it can be read, inside of the CONNECT tunnel to `via_connect` where there is one.
+    /// The answer says whether more of it is of interest.
+    fn shown(&mut self, via_connect: Option<&str>, what: Shown<'_>) -> bool {
+        let _ = (via_connect, what);
+        true
+    }
+    /// A message to or from a name server, on a flow that carries such.
+    fn name_server(&mut self, message: &[u8]) {
+        let _ = message;
+    }
+    /// Lends what opens TLS, where there are keys: it comes back before the call that asked for it ends.
+    fn lend(&mut self) -> Option<Box<Opener>> {
+        None
+    }
+    /// Takes back what was lent.
+    fn give_back(&mut self, opener: Box<Opener>) {
+        drop(opener);
+    }
 }

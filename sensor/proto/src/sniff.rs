@@ -1,6 +1,7 @@
 //! What the first bytes of a direction are. Every answer tells "not enough yet" from "never".
 
 use crate::http1::{Look, Wanted, look_at_start_line};
+use crate::tls::{Likeness, looks_like_client_hello, looks_like_server_hello};
 
 /// A verdict on the beginning of a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(crate) enum First {
     Http2,
     /// SSH.
     Ssh,
+    /// A message to or from a name server, with its length in front.
+    Dns,
     /// So many bytes stand before the protocol proper: blank lines or a PROXY protocol header.
     Skip(usize),
     /// None of these.
@@ -39,7 +42,8 @@ pub(crate) fn first(b: &[u8], wanted: Wanted) -> First {
         (prefix(b, HTTP2_PREFACE), Some(First::Http2)),
         (http2_settings(b), Some(First::Http2)),
         (prefix(b, b"SSH-"), Some(First::Ssh)),
-        (tls_hello(b), Some(First::Tls)),
+        (tls(b), Some(First::Tls)),
+        (dns(b), Some(First::Dns)),
     ] {
         match probe {
             Probe::Yes(n) => return verdict.unwrap_or(First::Skip(n)),
@@ -139,6 +143,41 @@ fn http2_settings(b: &[u8]) -> Probe {
         (false, _) => Probe::No,
         (true, true) => Probe::Yes(9),
         (true, false) => Probe::More,
+    }
+}
+
+/// A DNS message with its length in front (RFC 1035 §4.1.1, §4.2.2): a query for one name, with at most the additional
+/// records that queries have, or an answer to one.
+fn dns(b: &[u8]) -> Probe {
+    // The least: a header, and a question about a name of one letter.
+    const LEAST: u8 = 12 + 3 + 4;
+    let answer = b.get(4).is_some_and(|flags| flags & 0x80 != 0);
+    let fits = b.iter().zip(0_usize..14).all(|(&c, i)| match i {
+        1 => c >= LEAST || b.first().is_some_and(|&high| high > 0),
+        // Opcode QUERY; the reserved bit.
+        4 => c & 0x78 == 0,
+        5 => c & 0x40 == 0,
+        6 | 8 | 10 | 12 => c == 0,
+        7 => c == 1,
+        9 | 11 => answer || c == 0,
+        13 => answer || c <= 2,
+        _ => true,
+    });
+    // Much else may begin with two bytes and wait: only a query of ordinary length is waited for.
+    let ordinary = matches!(b, [] | [0, ..]);
+    match (fits, b.len() >= 14) {
+        (true, true) => Probe::Yes(14),
+        (true, false) if ordinary => Probe::More,
+        _ => Probe::No,
+    }
+}
+
+/// A client or server hello, over however many records.
+fn tls(b: &[u8]) -> Probe {
+    match (looks_like_client_hello(b), looks_like_server_hello(b)) {
+        (Likeness::Yes, _) | (_, Likeness::Yes) => Probe::Yes(0),
+        (Likeness::NotEnough, _) | (_, Likeness::NotEnough) => Probe::More,
+        (Likeness::No, Likeness::No) => Probe::No,
     }
 }
 

@@ -119,8 +119,8 @@ struct Escaping;
 
 impl Formatter for Escaping {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        // All escaped characters but DEL begin with one of these bytes in UTF-8; most text has none of them.
-        if !fragment.bytes().any(|b| matches!(b, 0x7f | 0xc2 | 0xd8 | 0xe2 | 0xef)) {
+        // All escaped characters are DEL or beyond ASCII; most text has neither.
+        if fragment.bytes().fold(0, u8::max) < 0x7f {
             return out.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;

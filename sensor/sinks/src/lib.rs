@@ -1,4 +1,5 @@
-//! Records to lines for programs ([`jsonl`]), to a table for people ([`table`]), and the schema of the former.
+//! Records to lines for programs ([`jsonl`]), to a table ([`table`]) or a timeline ([`timeline`]) for people, and the
+//! schema of the former.
 //!
 //! Nothing is decided here, and nothing is masked here: records come bounded and masked. What is added is what a
 //! place of output needs: a line of JSON is free of raw control characters, and so is whatever a terminal shows.
@@ -7,6 +8,7 @@ pub mod jsonl;
 pub mod safe;
 pub mod schema;
 pub mod table;
+pub mod timeline;
 
 #[cfg(test)]
 mod samples;

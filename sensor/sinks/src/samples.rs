@@ -3,7 +3,8 @@
 use correlate::Record;
 use correlate::record::{
     ActionRecord, Auth, Call, Change, Detection, Endpoint, Flow, Http, Input, Jwt, LimitsMet, Mcp, Notice, NoticeCode,
-    Peer, Run, SCHEMA, ServerKey, ServerRecord, SessionRecord, Source, Stats,
+    Peer, ProviderCallRecord, ProviderServerRecord, ProviderSide, Run, SCHEMA, ServerKey, ServerRecord, SessionRecord,
+    Source, Stats, SupplyRecord, Tls,
 };
 use detect::{Action, Classification, Confidence, Severity, Signal, SignalKind, Weight};
 use net::Timestamp;
@@ -59,7 +60,32 @@ pub(crate) fn mcp(text: &str) -> Mcp {
             jwt: Some(Jwt { iss: Some(text.into()), sub: Some(text.into()), aud: None }),
         },
         header_mismatch: false,
-        provider_side: Some(all()),
+        provider_side: Some(ProviderSide {
+            provider: text.into(),
+            api: Some("openai".into()),
+            servers: vec![ProviderServerRecord {
+                label: Some(text.into()),
+                server_url: Some(text.into()),
+                connector: Some(text.into()),
+                credentials: true,
+                require_approval: Some(text.into()),
+            }],
+            tools_listed: all(),
+            calls: vec![ProviderCallRecord {
+                server: Some(text.into()),
+                tool: Some(text.into()),
+                is_error: Some(false),
+                awaits_approval: false,
+            }],
+        }),
+        supply: Some(SupplyRecord {
+            kind: "npm".into(),
+            name: Some(text.into()),
+            version: Some(text.into()),
+            runner: Some("npx".into()),
+            server_url: Some(text.into()),
+            command: Some(text.into()),
+        }),
     }
 }
 
@@ -71,6 +97,7 @@ fn flow() -> Flow {
         client: Endpoint { ip: "10.1.2.3".into(), port: 51234, mac: Some("02:00:00:00:00:01".into()) },
         server: Endpoint { ip: "203.0.113.9".into(), port: 80, mac: None },
         vlan: vec![12],
+        tunnel: vec!["vxlan:7001".into()],
         missed_bytes: 0,
         midstream: false,
     }
@@ -104,7 +131,16 @@ fn detection(text: &str) -> Detection {
         rules_generation: "sha256:00".into(),
         source: Source { kind: "pcap".into(), name: text.into(), packets: [4, 9] },
         flow: flow(),
+        category: None,
         visibility: "cleartext".into(),
+        tls: Some(Tls {
+            sni: text.into(),
+            alpn: vec![text.into()],
+            version: "1.3".into(),
+            ja4: text.into(),
+            ech: true,
+            certificate: vec![text.into()],
+        }),
         http: Some(Http {
             version: "1.1".into(),
             method: "POST".into(),

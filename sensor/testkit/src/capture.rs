@@ -296,7 +296,7 @@ impl Capture {
         for pair in out.chunks_mut(2) {
             pair.reverse();
         }
-        let at = (again + 1).min(out.len());
+        let at = again.saturating_add(1).min(out.len());
         if let Some(repeated) = repeated {
             out.insert(at, Segment { payload: vec![b'#'; repeated.payload.len()], ..repeated });
         }
@@ -330,6 +330,13 @@ impl Capture {
     pub fn ack(&mut self, id: FlowId, direction: Direction) {
         self.clock_us += Self::CALL_GAP_US;
         self.control(id, direction, ACK);
+    }
+
+    /// One Ethernet frame as it is.
+    pub fn frame(&mut self, frame: Vec<u8>) {
+        self.clock_us += Self::PACKET_GAP_US;
+        self.packets.push((self.clock_us, frame));
+        self.kept.push(self.snaplen);
     }
 
     /// One UDP datagram over IPv4 in an Ethernet frame, `from` and `to` as `ip:port`.
@@ -393,6 +400,28 @@ impl Capture {
                 drop(running.swap_remove(chosen));
             }
         }
+    }
+
+    /// The same capture with each frame replaced by what `change` makes of it: one, several, or none. It is told the
+    /// number of the frame, from 0.
+    #[must_use]
+    pub fn rewritten(&self, mut change: impl FnMut(usize, &[u8]) -> Vec<Vec<u8>>) -> Self {
+        let (mut packets, mut kept) = (Vec::new(), Vec::new());
+        for (n, ((us, frame), keep)) in self.packets.iter().zip(&self.kept).enumerate() {
+            for frame in change(n, frame) {
+                packets.push((*us, frame));
+                kept.push(*keep);
+            }
+        }
+        Self { packets, kept, ..self.clone() }
+    }
+
+    /// Adds the frames of `other`, all in the order of their times.
+    pub fn merge(&mut self, other: &Self) {
+        let mut all: Vec<_> = self.packets.drain(..).zip(self.kept.drain(..)).collect();
+        all.extend(other.packets.iter().cloned().zip(other.kept.iter().copied()));
+        all.sort_by_key(|((us, _), _)| *us);
+        (self.packets, self.kept) = all.into_iter().unzip();
     }
 
     /// Frames so far, with their times in microseconds since 1970.

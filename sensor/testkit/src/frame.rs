@@ -39,13 +39,13 @@ pub(crate) const ACK: u8 = 0x10;
 pub(crate) const URG: u8 = 0x20;
 
 /// Sum of 16-bit words with end-around carry, not yet complemented (RFC 1071).
-fn sum(bytes: &[u8], start: u64) -> u64 {
+pub(crate) fn sum(bytes: &[u8], start: u64) -> u64 {
     bytes
         .chunks(2)
         .fold(start, |sum, pair| sum + u64::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)])))
 }
 
-fn fold(mut sum: u64) -> u16 {
+pub(crate) fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

@@ -23,11 +23,14 @@
 )]
 
 pub mod capture;
+pub mod carrier;
 pub mod flood;
 mod frame;
 pub mod hostile;
 pub mod http;
+pub mod http2;
 pub mod mutate;
+pub mod quic;
 mod rng;
 pub mod sequence;
 pub mod tls;

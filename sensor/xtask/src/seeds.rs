@@ -7,6 +7,7 @@ use crate::root;
 use anyhow::{Context, Result, anyhow};
 use std::fs;
 use std::path::{Path, PathBuf};
+use testkit::carrier::Carrier;
 use testkit::tls::{Hello, record};
 use testkit::vector::Vector;
 use testkit::{Capture, Direction, Link, Wire, http, websocket};
@@ -42,8 +43,19 @@ pub(crate) fn run() -> Result<()> {
     let hello = record(22, &Hello::client("mcp.example").client_message());
     put("tls", "client-hello", &[&[255][..], &hello].concat())?;
     put("tls", "server-hello", &[&[0][..], &record(22, &Hello::server13().server_message())].concat())?;
+    sealed(&mut put)?;
     for steps in ["in-order", "holes", "repeats", "swapped"] {
         put("reassembly", steps, &script(steps))?;
+    }
+    for (carrier, name) in carriers() {
+        for (n, (_, frame)) in short().frames().iter().enumerate().filter(|(n, _)| *n == 0 || *n == 3) {
+            put("decode", &format!("{name}-{n}"), &[&[0, 1, 0][..], &carrier.carry(frame)].concat())?;
+        }
+    }
+    for (name, order) in [("in-order", [0, 1, 2]), ("reversed", [2, 1, 0]), ("repeated", [0, 1, 1])] {
+        for version in [0, 1] {
+            put("fragments", &format!("{name}-{version}"), &fragments(version, &order))?;
+        }
     }
     for vector in &vectors {
         for (n, block) in vector.blocks.iter().enumerate() {
@@ -63,6 +75,8 @@ pub(crate) fn run() -> Result<()> {
             }
         }
     }
+    let answer = br#"{"output":[{"type":"mcp_list_tools","server_label":"n","tools":[{"name":"echo"}]},{"type":"mcp_call","id":"1","name":"echo","error":null}]}"#;
+    put("json", "provider-answer", &[&[6][..], answer].concat())?;
     let text = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     // Where to cut, which coding (and with 16 a second one), body.
     let codings: [(u8, &str, Vec<u8>); 6] = [
@@ -113,6 +127,77 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("{count} seeds");
     Ok(())
+}
+
+/// The sessions of RFC 8448 as the target takes them (where to cut, length of the client's part, how much of it
+/// comes first, client, server), and their key log.
+fn sealed(put: &mut impl FnMut(&str, &str, &[u8]) -> Result<()>) -> Result<()> {
+    let folder = root().join("fixtures/tls");
+    let log = fs::read(folder.join("rfc8448.keylog"))?;
+    put("keylog", "rfc8448", &[&[70][..], &log].concat())?;
+    put(
+        "keylog",
+        "odd",
+        b"\x09\xef\xbb\xbfCLIENT_RANDOM 00 11\r\n# a\n\nRSA 0011223344556677 00\nEXPORTER_SECRET 00 11\nCLIENT_R",
+    )?;
+    let records = fs::read_to_string(folder.join("rfc8448.txt"))?;
+    for section in ["3", "4", "5", "6", "7"] {
+        let (mut client, mut server) = (Vec::new(), Vec::new());
+        for line in records.lines() {
+            let mut words = line.split(' ');
+            if words.next() != Some(section) {
+                continue;
+            }
+            let side = if words.next() == Some("s") { &mut server } else { &mut client };
+            let hex = words.next().unwrap_or_default().as_bytes().chunks(2);
+            let bytes = hex.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+            side.extend(bytes);
+        }
+        let [high, low] = u16::try_from(client.len()).unwrap_or(0).to_be_bytes();
+        // The first hello and some more.
+        let first = if section == "4" { 140 } else { 55 };
+        put("tls_decrypt", &format!("section-{section}"), &[&[77, high, low, first][..], &client, &server].concat())?;
+    }
+    Ok(())
+}
+
+/// One carrier of each kind, and its name.
+fn carriers() -> impl Iterator<Item = (Carrier, String)> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let all = Carrier::ALL.into_iter().chain([Carrier::InIpv4, Carrier::InIpv6]);
+    all.map(move |carrier| (carrier, format!("{carrier:?}").chars().map(plain).collect()))
+}
+
+/// A request and its answer.
+fn short() -> Capture {
+    let turns = [
+        (Direction::ToServer, b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        (Direction::ToClient, b"HTTP/1.1 204 \r\n\r\n".to_vec()),
+    ];
+    let mut capture = Capture::new();
+    capture.play("10.0.0.1:4000", "10.0.0.2:80", Wire::default(), &turns);
+    capture
+}
+
+/// Three fragments of a segment in the form of the target: version, id, place, length, cut, wait, fill, bytes.
+fn fragments(version: u8, order: &[usize]) -> Vec<u8> {
+    let capture = short();
+    let Some((_, frame)) = capture.frames().get(3) else { return Vec::new() };
+    let segment = testkit::carrier::payload(frame);
+    let pieces: Vec<&[u8]> = segment.chunks(16).collect();
+    let mut out = Vec::new();
+    for n in order {
+        let piece = pieces.get(*n).copied().unwrap_or_default();
+        let more = u16::from(n + 1 < pieces.len());
+        let at = u16::try_from(n * 16).unwrap_or(0);
+        let place = if version == 1 { (at / 8) | (more << 13) } else { at | more };
+        let length = u8::try_from(piece.len()).unwrap_or(0);
+        out.extend([version ^ 1, 9]);
+        out.extend(place.to_be_bytes());
+        out.extend([length, 0, 1, 1]);
+        out.extend(piece);
+    }
+    out
 }
 
 fn vectors() -> Result<Vec<Vector>> {

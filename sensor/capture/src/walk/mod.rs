@@ -9,6 +9,8 @@ use crate::notice::NoticeCode;
 use crate::unpack;
 use net::{LinkType, Place, Timestamp};
 use std::fmt;
+use std::ops::Range;
+use zeroize::Zeroize as _;
 
 /// Longest frame accepted, in bytes.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -17,15 +19,25 @@ pub(crate) const MAX_BLOCK: usize = MAX_FRAME + (1 << 20);
 /// Interfaces of one pcapng section that are kept.
 pub const MAX_INTERFACES: usize = 65_536;
 
-/// The contents of a pcapng Decryption Secrets Block. Its `Debug` shows no byte of them.
+/// The contents of a pcapng Decryption Secrets Block. Its `Debug` shows no byte of them, and they are overwritten when
+/// it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secrets {
     /// The registered type, e.g. [`Secrets::TLS_KEY_LOG`].
     pub kind: u32,
     /// Index of the input they came from.
     pub file: u16,
+    /// The packet after which they count, by its number in the run: they stand behind it where one input is read, and
+    /// not before it where several are merged. 0 where they stand in front of all.
+    pub since: u64,
     /// The contents, in the format the type says.
     pub bytes: Vec<u8>,
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
 }
 
 impl Secrets {
@@ -43,6 +55,7 @@ impl fmt::Debug for Secrets {
         f.debug_struct("Secrets")
             .field("kind", &format_args!("{:#010x}", self.kind))
             .field("file", &self.file)
+            .field("since", &self.since)
             .field("bytes", &format_args!("[{} bytes]", self.bytes.len()))
             .finish()
     }
@@ -59,7 +72,10 @@ pub(crate) struct Found {
     pub(crate) latest: Option<Timestamp>,
     /// Each with the count of `frames` at which it arose.
     pub(crate) notices: Vec<(usize, NoticeCode, String)>,
+    /// Each known after so many of `frames`.
     pub(crate) secrets: Vec<Secrets>,
+    /// Where in the bytes that were walked over secrets stand.
+    pub(crate) sensitive: Vec<Range<usize>>,
     /// Records that were stepped over because they cannot be right; never reset.
     pub(crate) corrupt: u64,
     /// Packets of interfaces without description; never reset.

@@ -251,7 +251,9 @@ impl Walk {
             block::SECRETS => {
                 let (kind, len) = (fields.u32()?, fields.u32()?);
                 let bytes = fields.bytes(len as usize)?.to_vec();
-                found.secrets.push(Secrets { kind, file: found.file, bytes });
+                let since = found.frames.len() as u64;
+                found.sensitive.push(at + 8..at + 8 + bytes.len());
+                found.secrets.push(Secrets { kind, file: found.file, since, bytes });
                 Some(())
             }
             _ => Some(()),
@@ -392,7 +394,9 @@ mod tests {
         body.extend(b"SECRET\0\0");
         let file = Ng::new(false).section().block(10, &body).done();
         let (found, _) = walk(&file);
-        assert_eq!(found.secrets, [Secrets { kind: Secrets::TLS_KEY_LOG, file: 0, bytes: b"SECRET".to_vec() }]);
+        let want = Secrets { kind: Secrets::TLS_KEY_LOG, file: 0, since: 0, bytes: b"SECRET".to_vec() };
+        assert_eq!(found.secrets, [want]);
+        assert_eq!(found.sensitive.iter().map(|at| &file[at.clone()]).collect::<Vec<_>>(), [b"SECRET"]);
         let printed = format!("{:?}", found.secrets);
         assert!(printed.contains("[6 bytes]") && !printed.contains("83"), "{printed}");
     }

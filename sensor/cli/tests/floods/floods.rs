@@ -53,6 +53,15 @@ fn a_flood_aimed_at_one_shard_fills_that_one_and_no_other() {
 }
 
 #[test]
+fn connections_aimed_at_one_shard_evict_one_another_and_nobody_elsewhere() {
+    // Some of the canaries live in that shard too: they are taken up again in the middle, and found.
+    let per_shard = 64;
+    let tally = survives(&of(Kind::Aimed, 3_000), &flows(64 * per_shard));
+    let evicted = tally.stat("limits", "flows");
+    assert!((3_000 - per_shard as u64..3_000 + 50).contains(&evicted), "{evicted}");
+}
+
+#[test]
 fn holes_that_never_close_are_given_up_within_the_budget() {
     let mut limits = Limits::default();
     limits.flows.held_total = (8 << 20) / SHARDS;
@@ -68,6 +77,19 @@ fn flows_that_wait_for_an_answer_make_room_for_others() {
     {
         let tally = survives(&of(kind, size), &flows(64 * 2));
         assert!(tally.stat("limits", "flows") > u64::from(size) / 2, "{kind:?}: {}", tally.stats);
+    }
+}
+
+#[test]
+fn what_readers_hold_for_all_flows_is_bounded_in_bytes() {
+    let mut limits = Limits::default();
+    limits.flows.above = (4 << 20) / SHARDS;
+    for (kind, size) in
+        [(Kind::Heads, 400), (Kind::OpenRequests, 2_000), (Kind::OpenBodies, 2_000), (Kind::Pipelined, 60)]
+    {
+        let tally = survives(&of(kind, size), &limits);
+        assert!(tally.stat("limits", "flow_state") > u64::from(size) / 3, "{kind:?}: {}", tally.stats);
+        assert_eq!(tally.stat("limits", "flows"), 0, "{kind:?}");
     }
 }
 
@@ -123,12 +145,16 @@ fn of_thousands_of_notices_a_few_are_written_and_all_are_counted() {
 fn what_is_let_go_does_not_depend_on_the_number_of_threads() {
     let mut limits = flows(64 * 8);
     limits.flows.held_total = (1 << 20) / SHARDS;
+    limits.flows.above = (4 << 20) / SHARDS;
     limits.correlation = correlate::Limits::of(256 << 10);
     for (kind, size) in [
         (Kind::Syns, 3_000),
         (Kind::Colliding(Weak::Shard), 1_000),
         (Kind::Holes, 100),
+        (Kind::Heads, 100),
+        (Kind::Pipelined, 60),
         (Kind::OpenRequests, 1_000),
+        (Kind::Aimed, 1_000),
         (Kind::Sessions, 300),
         (Kind::Catalogues, 20),
     ] {

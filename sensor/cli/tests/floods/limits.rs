@@ -90,6 +90,18 @@ fn pipelined(capture: &mut Capture, n: usize) {
 }
 
 #[test]
+fn bytes_that_readers_hold_for_all_flows() {
+    let mut limits = Limits::default();
+    limits.flows.above = 64 << 10;
+    most("flow_state", &limits, |capture, n| {
+        for (client, server) in of_one_part(n) {
+            let flow = capture.flow(&client, &server, Wire::default());
+            capture.send(flow, ToServer, b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Half: ");
+        }
+    });
+}
+
+#[test]
 fn requests_that_wait_for_an_answer() {
     let mut limits = Limits::default();
     limits.protocols.pipeline = 20;
@@ -183,6 +195,21 @@ fn names_of_a_detection() {
     });
 }
 
+#[test]
+fn names_of_a_session_and_of_a_server() {
+    // In two detections, of which neither is at its own limit.
+    let listed = |capture: &mut Capture, n: usize| {
+        for names in [0..300, 300..n] {
+            let tools: Vec<_> = names.map(|n| format!(r#"{{"name":"t{n}","inputSchema":{{}}}}"#)).collect();
+            let result = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"tools":[{}]}}}}"#, tools.join(","));
+            let call = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#;
+            exchange(capture, 1, "Mcp-Session-Id: 5f0c0d9a1e\n", call, &result);
+        }
+    };
+    edge("names_per_session", &Limits::default(), 512, 1, listed);
+    edge("names_per_server", &Limits::default(), 512, 1, listed);
+}
+
 /// A WebSocket with MCP on it and `n` calls that nobody answers.
 fn socket(capture: &mut Capture, n: usize) {
     let flow = capture.flow("10.3.0.1:40000", "10.2.0.1:8001", Wire::default());
@@ -228,6 +255,134 @@ fn clients_of_a_server_and_connections_of_a_session() {
     });
 }
 
+/// Client and server of `n` flows that share one part of the limits.
+fn of_one_part(n: usize) -> impl Iterator<Item = (String, String)> {
+    Weak::Shard.tuples(1).take(n).map(|(client, server)| (client.to_string(), server.to_string()))
+}
+
+#[test]
+fn memory_of_decoders() {
+    // 32 MiB for each of 64 parts, 48 KiB for each inflater.
+    let most = (32 << 20) / (48 << 10);
+    let begun = |capture: &mut Capture, n: usize| {
+        let packed = http::gzip(format!("[{CALL},{}", "1,".repeat(500)).as_bytes());
+        let head = "POST /a HTTP/1.1\nHost: a.example\nContent-Type: application/json\nContent-Encoding: gzip\nContent-Length: 100000\n\n";
+        for (client, server) in of_one_part(n) {
+            let flow = capture.flow(&client, &server, Wire::default());
+            capture.send(flow, ToServer, &[http::request(head).as_slice(), &packed[..packed.len() - 12]].concat());
+        }
+    };
+    edge("decoder_budget", &Limits::default(), most, 1, begun);
+    edge("undecoded_decoder_budget", &Limits::default(), most, 1, begun);
+}
+
+#[test]
+fn heads_of_requests_that_wait() {
+    // 2 MiB for each of 64 parts, and heads that are kept as 32 KiB each.
+    let waiting = |capture: &mut Capture, n: usize| {
+        for (at, (client, server)) in (1..).zip(of_one_part(n)) {
+            let flow = capture.flow(&client, &server, Wire::default());
+            let body = if at == n { CALL } else { "{}" };
+            let mut text = format!(
+                "POST /mcp HTTP/1.1\nHost: {HOST}\nContent-Type: application/json\nContent-Length: {}\n",
+                body.len()
+            );
+            // As it is kept: names and values with 8 bytes beside, method, target, and 16 bytes.
+            let mut size: usize = 4 + 4 + 16;
+            size += text.lines().skip(1).map(|line| line.len() - 2 + 8).sum::<usize>();
+            while size < 32 << 10 {
+                let value = ((32 << 10) - size - 16).min(8000);
+                writeln!(text, "X-Pad-00: {}", "p".repeat(value)).unwrap();
+                size += 16 + value;
+            }
+            text.push('\n');
+            capture.send(flow, ToServer, &[http::request(&text).as_slice(), body.as_bytes()].concat());
+            if at == n {
+                capture.send(flow, ToClient, &http::json("", RESULT));
+            }
+        }
+    };
+    edge("request_heads", &Limits::default(), 64, 1, waiting);
+    // Of the head that was cut enough is left: the call behind it is told all the same.
+    assert_eq!(run(&Limits::default(), |capture| waiting(capture, 80)).others, 1);
+}
+
+#[test]
+fn texts_lists_and_arguments_of_messages() {
+    let call = |name: usize, arguments: usize| {
+        let arguments: Vec<_> = (0..arguments).map(|n| format!(r#""key{n:03}":{n}"#)).collect();
+        let (name, arguments) = ("n".repeat(name), arguments.join(","));
+        format!(
+            r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{name}","arguments":{{{arguments}}}}}}}"#
+        )
+    };
+    edge("texts", &Limits::default(), 256, 1, |capture, n| exchange(capture, 1, "", &call(n, 1), RESULT));
+    let cut = |n: usize| run(&Limits::default(), |capture| exchange(capture, 1, "", &call(1, n), RESULT));
+    assert_eq!([10, 200].map(|n| cut(n).stat("limits", "arguments")), [0, 1]);
+    edge("lists", &Limits::default(), 512, 1, |capture, n| {
+        let tools: Vec<_> = (0..n).map(|n| format!(r#"{{"name":"t{n}","inputSchema":{{}}}}"#)).collect();
+        let listed = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"tools":[{}]}}}}"#, tools.join(","));
+        exchange(capture, 1, "", r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#, &listed);
+    });
+}
+
+/// The most of `build` that `limit` lets by: none are counted, with one more one is, with three more three are.
+fn most(limit: &str, limits: &Limits, build: impl Fn(&mut Capture, usize)) -> usize {
+    let count = |n: usize| run(limits, |capture| build(capture, n)).stat("limits", limit);
+    let (mut low, mut high) = (1, 1_000);
+    assert_eq!((count(low), count(high) > 0), (0, true), "{limit}");
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        *(if count(middle) == 0 { &mut low } else { &mut high }) = middle;
+    }
+    assert_eq!((count(low + 1), count(low + 3)), (1, 3), "{limit} beyond {low}");
+    low
+}
+
+#[test]
+fn bytes_of_names_of_conversations_and_of_servers() {
+    let with = |bytes: usize| {
+        let correlation =
+            correlate::Limits { names: bytes, conversations: bytes, servers: bytes, ..Default::default() };
+        Limits { correlation, ..Limits::default() }
+    };
+    let answers = |capture: &mut Capture, n: usize| {
+        for n in 0..n {
+            let mut message = vec![0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 4];
+            message.extend_from_slice(format!("{n:04}").as_bytes());
+            message.extend_from_slice(b"\x05flood\x07example\0\0\x01\0\x01");
+            message.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 80]);
+            capture.datagram("192.0.2.53:53", "10.1.0.1:5353", &message);
+        }
+    };
+    let sessions = |capture: &mut Capture, n: usize| {
+        (0..n).for_each(|n| exchange(capture, 256 + n % 10, &format!("Mcp-Session-Id: 5f{n:08}\n"), CALL, RESULT));
+    };
+    let servers = |capture: &mut Capture, n: usize| {
+        for n in 0..n {
+            let turns = [
+                (ToServer, http::post(&format!("s{n:04}.corp.example"), "/mcp", "", CALL)),
+                (ToClient, http::json("", RESULT)),
+            ];
+            capture.play("10.1.1.1:40000", &format!("10.2.2.1:{}", 10_000 + n), Wire::default(), &turns);
+        }
+    };
+    for bytes in [64 << 10, 128 << 10] {
+        let limits = with(bytes);
+        // In bytes: each weighs some hundreds.
+        let kept = [
+            most("names", &limits, answers),
+            most("conversations", &limits, sessions),
+            most("servers", &limits, servers),
+        ];
+        assert!(kept.iter().all(|n| (bytes / 4096..bytes / 128).contains(n)), "{kept:?} in {bytes} bytes");
+    }
+    // Detections are written all the same.
+    for build in [sessions as fn(&mut Capture, usize), servers] {
+        assert_eq!(run(&with(64 << 10), |capture| build(capture, 500)).others, 500);
+    }
+}
+
 #[test]
 fn bytes_of_exchanges_that_are_still_open() {
     let mut limits = Limits::default();
@@ -269,6 +424,25 @@ fn notices_of_one_code() {
         assert_eq!(tally.stat("notices", "http_ambiguity"), sent as u64);
         assert_eq!(tally.notices, lines, "{sent}");
     }
+}
+
+#[test]
+fn every_counter_of_a_limit_stands_in_the_table_for_people() {
+    let page = include_str!("../../../../docs/hostile-input.md");
+    let (_, table) = page.split_once("\n## Limits\n").unwrap();
+    // In the source: `("name", n)` among the totals, and `.met("name", n)` of the serial stage.
+    let totals = include_str!("../../../pipeline/src/totals.rs");
+    let (_, totals) = totals.split_once("let met = [").unwrap();
+    let (totals, _) = totals.split_once("];").unwrap();
+    let serial = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../correlate/src")).unwrap();
+    let serial: String = serial.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let named = |text: &str, open: &str| -> Vec<String> {
+        text.split(open).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+    };
+    let counters = [named(totals, "(\""), named(&serial, ".met(\"")].concat();
+    assert!(counters.len() > 15, "{counters:?}");
+    let missing: Vec<_> = counters.into_iter().filter(|name| !table.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

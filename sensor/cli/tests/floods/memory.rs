@@ -55,6 +55,21 @@ fn memory_stays_within_the_budget_whatever_the_flood() {
 }
 
 #[test]
+fn a_flood_aimed_at_one_shard_has_a_small_part_of_the_budget() {
+    let dir = configured();
+    let idle = feed(dir.path(), Kind::Syns, 1);
+    for (kind, size) in [(Kind::Colliding(Weak::Shard), 150_000), (Kind::Aimed, 20_000)] {
+        let outcome = feed(dir.path(), kind, size);
+        let grown = outcome.peak_kib.saturating_sub(idle.peak_kib);
+        assert!(grown <= SLACK_KIB, "{kind:?}: {} MiB", grown / 1024);
+        for canary in Canary::ALL {
+            assert_eq!(outcome.tally.found(canary), 5, "{} in {kind:?}", canary.word());
+        }
+        assert!(outcome.tally.stat("limits", "flows") > u64::from(size) * 9 / 10, "{kind:?}");
+    }
+}
+
+#[test]
 fn colliding_tuples_cost_about_what_random_ones_cost() {
     // Tables without a key would take hundreds of times as long. The bound is wide, since others share the machine.
     let dir = configured();

@@ -26,8 +26,12 @@ fn generation() -> Arc<Generation> {
 fn replay(input: impl Read + Send + 'static, limits: &Limits, threads: usize, take: &mut (dyn FnMut(&str) + Send)) {
     let sources: Vec<(String, Box<dyn Read + Send>)> = vec![("flood.pcap".to_owned(), Box::new(input))];
     let reader = capture::Reader::from_sources(sources, &capture::Options::default()).unwrap();
-    let settings =
-        Settings { threads: NonZeroUsize::new(threads).unwrap(), look_alikes: false, limits: limits.clone() };
+    let settings = Settings {
+        threads: NonZeroUsize::new(threads).unwrap(),
+        look_alikes: false,
+        limits: limits.clone(),
+        ..Settings::default()
+    };
     let info = RunInfo { sensor: "replay".to_owned(), ..Default::default() };
     let mut line = Vec::new();
     let mut emit = |record| {

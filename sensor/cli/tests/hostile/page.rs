@@ -1,4 +1,4 @@
-//! The page for people is what the tests saw.
+//! The page for people is what the tests saw, and behind it what people wrote.
 
 use crate::outcome::Outcome;
 use crate::support::Run;
@@ -10,14 +10,17 @@ use testkit::hostile::{Area, CHECKLIST, Cover, tricks};
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/hostile-input.md");
 /// Writes the page instead of comparing it.
 const RENEW: &str = "RENEW_HOSTILE_INPUT";
+/// From here on the page is written by hand.
+const BY_HAND: &str = "\n## Floods\n";
 
 const INTRODUCTION: &str = "\
 # Hostile input
 
 What somebody may do so that the sensor reads other bytes than the receiver, or none, and what the sensor makes of it.
 Each line is a capture that the tests generate (`sensor/testkit/src/hostile`) and replay, cut at random and with one and
-two threads; behind each comes a plain MCP conversation that must still be found. This page is written by those tests:
-`RENEW_HOSTILE_INPUT=1 cargo test -p cli --test hostile page`.
+two threads; behind each comes a plain MCP conversation that must still be found. This page is written by those tests,
+`RENEW_HOSTILE_INPUT=1 cargo test -p cli --test hostile page`, but for its last parts: [floods](#floods),
+[limits](#limits), and [damaged captures](#damaged-captures).
 
 - **must be found**: the standards settle what the receiver reads, and it is MCP: `likely` or `confirmed` is demanded.
 - **found or a notice**: receivers differ, or may differ. A detection of any confidence, or a notice about this very
@@ -46,10 +49,11 @@ fn the_page_says_what_comes_of_every_trick() {
             }
         }
     }
+    let whole = std::fs::read_to_string(PAGE).unwrap_or_default();
+    let (written, by_hand) = whole.split_at(whole.find(BY_HAND).expect("a part that is written by hand"));
     if std::env::var_os(RENEW).is_some() {
-        std::fs::write(PAGE, &page).unwrap();
+        return std::fs::write(PAGE, page + by_hand).unwrap();
     }
-    let written = std::fs::read_to_string(PAGE).unwrap_or_default();
     let differs = page.lines().zip(written.lines()).find(|(now, then)| now != then);
     assert!(page == written, "docs/hostile-input.md is out of date ({RENEW}=1 renews it): {differs:?}");
 }

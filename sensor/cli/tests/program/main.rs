@@ -7,3 +7,4 @@ mod replay;
 mod rules;
 mod settings;
 mod support;
+mod timeline;

@@ -207,6 +207,39 @@ fn the_packets_of_a_detection_are_carved_and_give_it_again() {
 }
 
 #[test]
+fn what_is_carved_of_tunnels_and_fragments_is_what_was_on_the_wire() {
+    use testkit::carrier::{Carrier, fragments};
+    use testkit::{Capture, Direction, Wire, http};
+    let dir = captures();
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"note_find","arguments":{}}}"#;
+    let turns = [
+        (Direction::ToServer, http::post("notes.corp.example", "/rpc", "", call)),
+        (Direction::ToClient, http::request("HTTP/1.1 202 Accepted\nContent-Length: 0\n\n")),
+    ];
+    let mut bare = Capture::new();
+    bare.play("10.1.1.1:40001", "10.2.2.2:8000", Wire::default(), &turns);
+    let carried = |vni| {
+        bare.rewritten(|n, f| fragments(&Carrier::Vxlan(vni).carry(f), 96, vni * 100 + u32::try_from(n).unwrap()))
+    };
+    let mut all = carried(1);
+    all.merge(&carried(2));
+    fs::write(dir.path().join("tunnels.pcap"), all.pcap()).unwrap();
+    let first = events(&replay(dir.path(), &["--carve", "carved", "tunnels.pcap"]).ends(0, &["carved"]).stdout);
+    let detections = of_type(&first, "detection");
+    assert_eq!(detections.len(), 2);
+    for detection in detections {
+        let file = format!("carved/{}.pcapng", detection["id"].as_str().unwrap());
+        let again = events(&replay(dir.path(), &[&file]).ends(0, &[]).stdout);
+        let found = of_type(&again, "detection");
+        assert_eq!(found.len(), 1, "of one tunnel only");
+        assert_eq!(found[0]["flow"]["tunnel"], detection["flow"]["tunnel"]);
+        let last = again.last().unwrap();
+        assert_eq!(last["packets_dropped"], serde_json::json!({}), "every fragment is there");
+        assert!(last["packets"].as_u64() < first.last().unwrap()["packets"].as_u64());
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_the_run_quietly() {
     let dir = captures();
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("mcp-sensor"))

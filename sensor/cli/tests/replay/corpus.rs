@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Set = BTreeSet<String>;
 
-fn manifest() -> Vec<Value> {
+pub(crate) fn manifest() -> Vec<Value> {
     let path = fixtures("captures", "json").remove(0);
     let mut whole: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     serde_json::from_value(whole["captures"].take()).unwrap()
@@ -37,12 +37,12 @@ fn union(run: &Run, expected: &Value, field: &str) -> Set {
 }
 
 /// A `server` or `session` record is about the expected server.
-fn of(record: &Value, expected: &Value) -> bool {
+pub(crate) fn of(record: &Value, expected: &Value) -> bool {
     record["server"]["ip"] == expected["server"] && record["server"]["port"] == expected["port"]
 }
 
 /// What was found of the expected server, by the names of the manifest.
-fn found(run: &Run, expected: &Value) -> BTreeMap<&'static str, Set> {
+pub(crate) fn found(run: &Run, expected: &Value) -> BTreeMap<&'static str, Set> {
     let fields = [
         ("transport", "transport"),
         ("era", "era"),
@@ -55,7 +55,7 @@ fn found(run: &Run, expected: &Value) -> BTreeMap<&'static str, Set> {
     fields.into_iter().map(|(name, field)| (name, union(run, expected, field))).collect()
 }
 
-fn wanted(expected: &Value) -> BTreeMap<&'static str, Set> {
+pub(crate) fn wanted(expected: &Value) -> BTreeMap<&'static str, Set> {
     let mut all = BTreeMap::new();
     for name in ["transport", "era"] {
         all.insert(name, expected[name].as_str().map(str::to_owned).into_iter().collect());

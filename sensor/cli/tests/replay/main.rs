@@ -8,13 +8,18 @@
     reason = "tests may fail loudly"
 )]
 
+mod answers;
 mod canary;
+mod carriers;
 mod corpus;
+mod encrypted;
 mod found;
 mod properties;
+mod secrets;
 mod seeds;
 mod sequences;
 mod shared_hosts;
 mod support;
+mod traces;
 mod vectors;
 mod workers;

@@ -4,16 +4,22 @@ use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 13] = [
+const TARGETS: [Target; 19] = [
     ("reader", capture::fuzz_reader),
     ("decode", net::fuzz_decode),
+    ("fragments", net::fuzz_fragments),
     ("reassembly", net::fuzz_reassembly),
     ("http1", proto::fuzz_http1),
+    ("hpack", proto::fuzz_hpack),
+    ("http2", proto::fuzz_http2),
     ("coding", proto::coding::fuzz_coding),
     ("sse", proto::sse::fuzz_sse),
     ("websocket", proto::websocket::fuzz_websocket),
     ("dns", proto::dns::fuzz_dns),
     ("tls", proto::tls::fuzz_tls),
+    ("keylog", proto::tls::keys::fuzz_keylog),
+    ("tls_decrypt", proto::tls::decrypt::fuzz_tls_decrypt),
+    ("quic", proto::quic::fuzz_quic),
     ("json", mcp::fuzz_json),
     ("headers", mcp::fuzz_headers),
     ("rules", detect::fuzz_rules),

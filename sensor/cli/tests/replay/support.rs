@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use testkit::vector::Vector;
 use testkit::{Capture, Direction, Turn, Wire, http, websocket};
@@ -39,6 +39,16 @@ impl Run {
         Self::with(pcap, 1, true)
     }
 
+    /// With the keys of a key log, or those that the capture (pcapng) itself holds.
+    #[allow(dead_code, reason = "the binary of replays uses it")]
+    pub(crate) fn with_keys(capture: &[u8], keylog: Option<&Path>, threads: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.pcap");
+        std::fs::write(&path, capture).unwrap();
+        let keys = Arc::new(pipeline::KeyRing::open(keylog).unwrap());
+        Self::read_with(open(path), threads, false, keys)
+    }
+
     /// `None` where the bytes are not taken for a capture.
     #[allow(dead_code, reason = "the binary of floods uses it")]
     pub(crate) fn of_any(pcap: &[u8], threads: usize) -> Option<Self> {
@@ -57,8 +67,12 @@ impl Run {
     }
 
     fn read(reader: capture::Reader, threads: usize, look_alikes: bool) -> Self {
-        let settings =
-            pipeline::Settings { threads: NonZeroUsize::new(threads).unwrap(), look_alikes, ..Default::default() };
+        Self::read_with(reader, threads, look_alikes, Arc::default())
+    }
+
+    fn read_with(reader: capture::Reader, threads: usize, look_alikes: bool, keys: Arc<pipeline::KeyRing>) -> Self {
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let settings = pipeline::Settings { threads, look_alikes, keys, ..Default::default() };
         let info = pipeline::RunInfo { sensor: "replay".to_owned(), ..Default::default() };
         let mut out = Vec::new();
         pipeline::replay(

@@ -330,8 +330,9 @@ impl<'a> Compiler<'a> {
         }
         if let Some(category) = &raw.category
             && !(kind == Kind::Host || (kind == Kind::Glob && *on == Field::Url))
+            && (streamed || kind == Kind::List || crate::Trace::of(*category.get_ref()).is_none())
         {
-            let help = "a category says what kind of place a host is; lists have it in each line";
+            let help = "hosts have any; other short fields of requests catalog, supply_chain or install_link";
             self.fault(file, &category.span(), "a category that says nothing here", help);
         }
     }

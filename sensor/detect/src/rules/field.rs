@@ -30,6 +30,8 @@ pub enum Field {
     ResponseBody,
     /// `tls.sni`: the name in a client hello, in lower case.
     TlsSni,
+    /// `tls.alpn`: each application protocol that a client hello offers.
+    TlsAlpn,
     /// `tls.ja4`.
     TlsJa4,
     /// `dns.query`: the name asked for, in lower case, without the last dot.
@@ -59,7 +61,7 @@ pub(super) enum Shape {
     Short,
 }
 
-const FIXED: [(&str, Field); 17] = [
+const FIXED: [(&str, Field); 18] = [
     ("host", Field::Host),
     ("url", Field::Url),
     ("request.uri", Field::RequestUri),
@@ -68,6 +70,7 @@ const FIXED: [(&str, Field); 17] = [
     ("response.status", Field::ResponseStatus),
     ("response.body", Field::ResponseBody),
     ("tls.sni", Field::TlsSni),
+    ("tls.alpn", Field::TlsAlpn),
     ("tls.ja4", Field::TlsJa4),
     ("dns.query", Field::DnsQuery),
     ("jsonrpc.method", Field::JsonRpcMethod),

@@ -2,9 +2,10 @@
 
 use super::{Layers, MAX_VLAN_TAGS, Undecoded, be16};
 use crate::{LinkType, Packet};
+use std::num::NonZeroU16;
 
-impl Layers<'_> {
-    pub(super) fn link(self) -> Result<Packet, Undecoded> {
+impl Layers<'_, '_> {
+    pub(crate) fn link(&mut self) -> Result<Packet, Undecoded> {
         match self.frame.link {
             LinkType::Ethernet => self.ethernet(0),
             LinkType::Raw => self.ip(0),
@@ -17,33 +18,33 @@ impl Layers<'_> {
         }
     }
 
-    pub(super) fn ethernet(mut self, at: usize) -> Result<Packet, Undecoded> {
-        self.src_mac = Some(*self.array(at + 6)?);
+    pub(super) fn ethernet(&mut self, at: usize) -> Result<Packet, Undecoded> {
+        self.outer.src_mac = Some(*self.array(at + 6)?);
         let &[hi, lo] = self.array(at + 12)?;
         self.ethertype(be16(hi, lo), at + 14)
     }
 
     /// Linux cooked v1: packet type, hardware type, address length, address, protocol.
-    fn cooked(mut self) -> Result<Packet, Undecoded> {
+    fn cooked(&mut self) -> Result<Packet, Undecoded> {
         let &[.., hi, lo] = self.array::<16>(0)?;
         if *self.array(4)? == [0, 6] {
-            self.src_mac = Some(*self.array(6)?);
+            self.outer.src_mac = Some(*self.array(6)?);
         }
         self.ethertype(be16(hi, lo), 16)
     }
 
     /// Linux cooked v2: protocol first, then interface, hardware type, packet type, address length, address.
-    fn cooked2(mut self) -> Result<Packet, Undecoded> {
+    fn cooked2(&mut self) -> Result<Packet, Undecoded> {
         let &[hi, lo, ..] = self.array::<20>(0)?;
         if *self.array(11)? == [6] {
-            self.src_mac = Some(*self.array(12)?);
+            self.outer.src_mac = Some(*self.array(12)?);
         }
         self.ethertype(be16(hi, lo), 20)
     }
 
     /// BSD loopback: an address family in the byte order of whoever wrote the file. Families are small numbers, so
     /// both orders can be read without knowing which.
-    fn loopback(self) -> Result<Packet, Undecoded> {
+    fn loopback(&mut self) -> Result<Packet, Undecoded> {
         match *self.array(0)? {
             [family, 0, 0, 0] | [0, 0, 0, family] => match family {
                 2 => self.ipv4(4),
@@ -55,7 +56,7 @@ impl Layers<'_> {
     }
 
     /// Reads VLAN tags, then goes on by ethertype with the bytes at `at`.
-    pub(super) fn ethertype(mut self, mut kind: u16, mut at: usize) -> Result<Packet, Undecoded> {
+    pub(super) fn ethertype(&mut self, mut kind: u16, mut at: usize) -> Result<Packet, Undecoded> {
         let mut tags = 0;
         while matches!(kind, 0x8100 | 0x88a8 | 0x9100 | 0x9200) {
             if tags == MAX_VLAN_TAGS {
@@ -70,21 +71,20 @@ impl Layers<'_> {
         match kind {
             0x0800 => self.ipv4(at),
             0x86dd => self.ipv6(at),
-            0x8847 | 0x8848 => Self::carrier("mpls"),
-            0x8864 => Self::carrier("pppoe"),
-            0x88e7 => Self::carrier("pbb"),
+            0x8847 | 0x8848 => self.mpls(at),
+            0x8864 => self.pppoe(at),
             // Up to 1500 this is a length (IEEE 802.3), and LLC follows; 4 is how Linux cooked says the same.
             0..=1500 => self.llc(at),
             // ARP, RARP, 802.1X, slow protocols, LLDP, PPPoE discovery, loop test, PTP, CFM, Wake-on-LAN.
             0x0806 | 0x8035 | 0x888e | 0x8809 | 0x88cc | 0x8863 | 0x9000 | 0x88f7 | 0x8902 | 0x0842 => {
                 Err(Undecoded::NotIp)
             }
-            kind => Err(Undecoded::EtherType(kind)),
+            kind => Err(unopened(kind).map_or(Undecoded::EtherType(kind), Undecoded::Carrier)),
         }
     }
 
     /// IEEE 802.2: only SNAP with an ethertype leads to IP; the rest is spanning tree, IS-IS and the like.
-    fn llc(self, at: usize) -> Result<Packet, Undecoded> {
+    fn llc(&mut self, at: usize) -> Result<Packet, Undecoded> {
         match *self.array(at)? {
             [0xaa, 0xaa, 3, 0, 0, 0 | 0xf8, hi, lo] => match be16(hi, lo) {
                 0x0800 => self.ipv4(at + 8),
@@ -97,10 +97,26 @@ impl Layers<'_> {
 
     /// Keeps the first two VLAN ids. Id 0 is a priority tag and names no VLAN.
     fn tag(&mut self, id: u16) {
-        if id != 0
-            && let Some(free) = self.vlan.iter_mut().find(|v| v.is_none())
+        if let Some(id) = NonZeroU16::new(id)
+            && let Some(free) = self.outer.vlan.iter_mut().find(|v| v.is_none())
         {
             *free = Some(id);
         }
+    }
+}
+
+/// Carriers that are told by name and not opened: provider backbone bridges, TRILL, `FabricPath`, 802.1BR and VN tags,
+/// `MACsec`, network service headers.
+const fn unopened(ethertype: u16) -> Option<&'static str> {
+    match ethertype {
+        0x88e7 => Some("pbb"),
+        0x22f3 => Some("trill"),
+        0x8903 => Some("fabricpath"),
+        0x893f => Some("etag"),
+        0x8926 => Some("vntag"),
+        0x88e5 => Some("macsec"),
+        0x894f => Some("nsh"),
+        0x883e => Some("wccp"),
+        _ => None,
     }
 }

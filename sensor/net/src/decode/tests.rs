@@ -1,7 +1,10 @@
+mod carriers;
+
 use super::{Undecoded, decode};
 use crate::craft::{Segment, Sum};
 use crate::{Frame, LinkType, Packet, Place, TcpHeader, Timestamp, Transport, tcp_checksum_ok};
 use proptest::prelude::*;
+use std::num::NonZeroU16;
 
 fn frame(link: LinkType, data: &[u8]) -> Frame<'_> {
     let wire_len = u32::try_from(data.len()).unwrap();
@@ -96,7 +99,7 @@ fn the_first_two_vlan_ids_are_kept_and_priority_tags_are_none() {
         }
         rest.extend(&v4);
         let packet = check(name, LinkType::Ethernet, &ethernet(tags[0].0, &rest), b"x");
-        assert_eq!(packet.vlan, want, "{name}");
+        assert_eq!(packet.vlan.map(|id| id.map(NonZeroU16::get)), want, "{name}");
         assert_eq!(packet.src_mac, Some([2; 6]), "{name}");
     }
 }
@@ -240,8 +243,6 @@ fn what_is_not_tcp_or_udp_has_a_reason() {
         (eth, ethernet(0x88cc, &[0; 28]), "not_ip"),
         (eth, ethernet(38, &[0x42, 0x42, 3, 0, 0, 0, 0, 0]), "not_ip"),
         (eth, ethernet(0x1234, &[]), "ethertype"),
-        (eth, ethernet(0x8847, &[]), "mpls"),
-        (eth, ethernet(0x8864, &[]), "pppoe"),
         (eth, ethernet(0x88e7, &[]), "pbb"),
         (eth, ethernet(0x0800, &segment(true, b"").ip()), "ip_version"),
         (eth, ethernet(0x8100, &[0, 1]), "truncated"),
@@ -258,9 +259,9 @@ fn what_is_not_tcp_or_udp_has_a_reason() {
         (LinkType::Raw, with(32, 0xf0), "bad_header"),
         (LinkType::Raw, with(6, 0x20), "fragment"),
         (LinkType::Raw, with(7, 3), "fragment"),
-        (LinkType::Raw, with(9, 47), "gre"),
-        (LinkType::Raw, with(9, 4), "ip_in_ip"),
-        (LinkType::Raw, with(9, 41), "ip_in_ip"),
+        (LinkType::Raw, with(9, 50), "esp"),
+        (LinkType::Raw, with(9, 97), "etherip"),
+        (LinkType::Raw, with(9, 115), "l2tp"),
         (LinkType::Raw, with(9, 1), "not_tcp_udp"),
         (LinkType::Raw, with(9, 132), "not_tcp_udp"),
         (LinkType::Raw, with(9, 0), "not_tcp_udp"),

@@ -4,8 +4,8 @@ use super::{Layers, Span, Undecoded, be16};
 use crate::{FiveTuple, Packet, TcpHeader, Transport};
 use std::net::IpAddr;
 
-impl Layers<'_> {
-    pub(super) fn tcp(self, src: IpAddr, dst: IpAddr, span: Span) -> Result<Packet, Undecoded> {
+impl Layers<'_, '_> {
+    pub(super) fn tcp(&mut self, src: IpAddr, dst: IpAddr, span: Span) -> Result<Packet, Undecoded> {
         let &[sp0, sp1, dp0, dp1, s0, s1, s2, s3, a0, a1, a2, a3, offset, flags, w0, w1, c0, c1, u0, u1] =
             self.header(span)?;
         let header = usize::from(offset >> 4) * 4;
@@ -21,11 +21,11 @@ impl Layers<'_> {
             window: be16(w0, w1),
             checksum: be16(c0, c1),
         };
-        let tuple = FiveTuple::new(src, be16(sp0, sp1), dst, be16(dp0, dp1), Transport::Tcp);
+        let tuple = FiveTuple::new(src, be16(sp0, sp1), dst, be16(dp0, dp1), Transport::Tcp).within(self.outer.tunnel);
         Ok(self.packet(tuple, Some(tcp), span, payload))
     }
 
-    pub(super) fn udp(self, src: IpAddr, dst: IpAddr, mut span: Span) -> Result<Packet, Undecoded> {
+    pub(super) fn udp(&mut self, src: IpAddr, dst: IpAddr, mut span: Span) -> Result<Packet, Undecoded> {
         let &[sp0, sp1, dp0, dp1, len_hi, len_lo, _, _] = self.header(span)?;
         match usize::from(be16(len_hi, len_lo)) {
             // Longer than 16 bits can say, or left to the network card.
@@ -36,20 +36,23 @@ impl Layers<'_> {
                 span.end = span.end.min(span.wire_end);
             }
         }
-        let tuple = FiveTuple::new(src, be16(sp0, sp1), dst, be16(dp0, dp1), Transport::Udp);
+        let tuple = FiveTuple::new(src, be16(sp0, sp1), dst, be16(dp0, dp1), Transport::Udp).within(self.outer.tunnel);
         let payload = span.at + 8;
+        if let Some(inner) = self.over_udp(&tuple, Span { at: payload, ..span }) {
+            return inner;
+        }
         Ok(self.packet(tuple, None, span, payload))
     }
 
     /// `payload` is where the payload began on the wire; the snaplen may have cut before it.
-    fn packet(self, tuple: FiveTuple, tcp: Option<TcpHeader>, span: Span, payload: usize) -> Packet {
+    fn packet(&self, tuple: FiveTuple, tcp: Option<TcpHeader>, span: Span, payload: usize) -> Packet {
         let end = offset(span.end);
         Packet {
             place: self.frame.place,
             ts: self.frame.ts,
             tuple,
-            src_mac: self.src_mac,
-            vlan: self.vlan,
+            src_mac: self.outer.src_mac,
+            vlan: self.outer.vlan,
             tcp,
             transport_bytes: offset(span.at)..end,
             payload: offset(payload).min(end)..end,

@@ -9,7 +9,7 @@ use crate::{Direction, Timestamp};
 impl<A: App<C>, C> Turn<'_, A, C> {
     pub(super) fn warm(&mut self) -> &mut Warm<A> {
         self.slot.warm.get_or_insert_with(|| {
-            Box::new(Warm { app: None, stores: [None, None], odd_syn: [None; 2], told: 0, recent: None })
+            Box::new(Warm { app: None, stores: [None, None], odd_syn: [None; 2], told: 0, recent: None, weight: 0 })
         })
     }
 
@@ -229,6 +229,9 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             let early = early.map(|dir| Piece { dir, data: Data::Fin, ..piece });
             tell_all(app, flow, early.chain([piece]), self.cx)
         };
+        let weight = app.as_ref().map_or(0, A::weight);
+        let before = std::mem::replace(&mut warm.weight, weight);
+        *self.above = self.above.saturating_sub(before).saturating_add(weight);
         if interest == Interest::Bypass {
             self.slot.bypass = true;
             self.stats.flows_bypassed += 1;

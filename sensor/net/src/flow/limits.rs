@@ -12,6 +12,9 @@ pub struct Limits {
     pub held_per_direction: usize,
     /// Most bytes held by the whole table, bookkeeping included. Over it, holes count as lost where they appear.
     pub held_total: usize,
+    /// Most bytes that the layer above holds for all flows, as [`App::weight`](super::App::weight) tells. Over it,
+    /// flows with payload are evicted, the least recently used first; but for the one that has just had a packet.
+    pub above: usize,
     /// Only one side has been heard.
     pub half_open: Duration,
     /// Both sides have been heard, but no payload.
@@ -37,6 +40,7 @@ impl Default for Limits {
             flows: 16_384,
             held_per_direction: 256 << 10,
             held_total: 4 << 20,
+            above: 8 << 20,
             half_open: Duration::from_secs(30),
             silent: Duration::from_mins(5),
             active: Duration::from_hours(1),

@@ -15,8 +15,9 @@ pub use limits::Limits;
 pub use stats::Stats;
 pub use table::{FlowTable, Spot};
 
-use crate::{Direction, Place, Timestamp};
+use crate::{Direction, Place, Timestamp, Tunnel};
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 
 /// What reads the bytes of one flow. Made at the flow's first payload byte (or gap), so that a flow which never says
 /// anything costs nothing here. `C` is whatever the caller passes through: scratch, counters, a way out.
@@ -25,6 +26,11 @@ pub trait App<C>: Sized {
     fn open(flow: &Flow, cx: &mut C) -> Self;
     /// The next piece. After [`Interest::Bypass`] no further piece comes, from either direction.
     fn piece(&mut self, flow: &Flow, piece: Piece<'_>, cx: &mut C) -> Interest;
+    /// What this holds, in bytes, as far as it can be told in no time: [`Limits::above`] bounds the sum. Asked after
+    /// each piece. The same pieces must give the same answer.
+    fn weight(&self) -> usize {
+        0
+    }
     /// The flow is over. Comes exactly once for each `open`.
     fn close(self, flow: &Flow, end: FlowEnd, cx: &mut C);
 }
@@ -106,7 +112,9 @@ pub struct Flow {
     /// Source MAC address of the first packet the client sent, where the link layer has one.
     pub client_mac: Option<[u8; 6]>,
     /// VLAN ids of the first packet, outermost first.
-    pub vlan: [Option<u16>; 2],
+    pub vlan: [Option<NonZeroU16>; 2],
+    /// The tunnel it runs in.
+    pub tunnel: Tunnel,
     /// No SYN was seen: bytes are missing before the first one delivered.
     pub midstream: bool,
     /// Bytes each direction sent and we never saw (the gaps delivered so far).

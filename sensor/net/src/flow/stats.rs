@@ -104,6 +104,8 @@ counters! {
     flows_timeout,
     /// Flows closed for room.
     flows_evicted,
+    /// Of these, because the layer above held more than [`Limits::above`](super::Limits::above).
+    flows_too_heavy,
     /// Flows closed by a new connection on the same ports.
     flows_reused,
     /// Flows closed by the end of input.

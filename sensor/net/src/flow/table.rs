@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A longer step from one tick to the next counts as this much: a clock that jumps must not end every flow.
 const LONGEST_STEP: i64 = 60 * Timestamp::SECOND;
@@ -30,6 +30,8 @@ pub struct FlowTable<A> {
     stats: Stats,
     /// Bytes held by all stores.
     held: usize,
+    /// Bytes that the layer above holds for all flows.
+    above: usize,
     shelf: Shelf,
     /// Flows that wait for something, in the order in which they were opened.
     waiting: BTreeSet<(u64, u32)>,
@@ -56,6 +58,7 @@ impl<A> FlowTable<A> {
             limits,
             stats: Stats::default(),
             held: 0,
+            above: 0,
             shelf: Shelf::default(),
             waiting: BTreeSet::new(),
             last_tick: None,
@@ -116,6 +119,7 @@ impl<A> FlowTable<A> {
         let found = still.or_else(|| self.index.find(hash, |i| self.is_at(*i, &packet.tuple)).copied());
         if let Some(i) = found {
             if self.turn(i, cx, |turn| turn.packet(packet, tcp, frame_data)) != Some(Outcome::NewFlow) {
+                self.shed(i, cx);
                 return;
             }
             self.close(i, FlowEnd::Reused, cx);
@@ -127,6 +131,40 @@ impl<A> FlowTable<A> {
         }
         let i = self.open(packet, tcp, hash, cx);
         self.turn(i, cx, |turn| turn.packet(packet, tcp, frame_data));
+        self.shed(i, cx);
+    }
+
+    /// Evicts until the layer above holds no more than it may. Only flows with payload weigh anything, and among those
+    /// that are over some that may come alive again; what has just had a packet stays.
+    fn shed<C>(&mut self, present: u32, cx: &mut C)
+    where
+        A: App<C>,
+    {
+        while self.above > self.limits.above {
+            let oldest = |class| {
+                let (i, _) = self.slab.oldest(class)?;
+                if i == present { self.slab.younger(i).map(|(i, _)| i) } else { Some(i) }
+            };
+            let Some(oldest) = [Class::Closed, Class::Active].into_iter().find_map(oldest) else { break };
+            let evicted = self.stats.flows_evicted;
+            self.close(oldest, FlowEnd::Evicted, cx);
+            // Some were over, and lingered.
+            self.stats.flows_too_heavy += self.stats.flows_evicted - evicted;
+        }
+    }
+
+    /// Says that the fragments which `packet` was put together from claimed the same bytes with different content:
+    /// [`Anomaly::OverlapConflict`](super::Anomaly) on its flow, where there is one.
+    pub fn conflict<C>(&mut self, packet: &Packet, cx: &mut C)
+    where
+        A: App<C>,
+    {
+        if let Some(i) = self.locate(packet).entry {
+            self.turn(i, cx, |turn| {
+                turn.conflict(packet);
+                Outcome::Done
+            });
+        }
     }
 
     /// Tells the time: gives up holes, and ends the flows whose time is over, in the order in which it ran out.
@@ -195,6 +233,7 @@ impl<A> FlowTable<A> {
         let mut turn = Turn {
             slot,
             held: &mut self.held,
+            above: &mut self.above,
             shelf: &mut self.shelf,
             stats: &mut self.stats,
             limits: &self.limits,
@@ -242,6 +281,7 @@ impl<A> FlowTable<A> {
             opened: packet.place,
             client_mac: None,
             vlan: packet.vlan,
+            tunnel: tuple.tunnel,
             midstream,
             missed: [0; 2],
             packets: [0; 2],
@@ -275,26 +315,109 @@ fn seconds(clock: i64) -> u32 {
 }
 
 const fn tuple_of(flow: &Flow) -> FiveTuple {
-    FiveTuple { src: flow.client, dst: flow.server, transport: crate::Transport::Tcp }
+    FiveTuple { src: flow.client, dst: flow.server, transport: crate::Transport::Tcp, tunnel: flow.tunnel }
 }
 
 fn is_of(tuple: &FiveTuple, flow: &Flow) -> bool {
-    (tuple.src == flow.client && tuple.dst == flow.server) || (tuple.src == flow.server && tuple.dst == flow.client)
+    let ends = (tuple.src == flow.client && tuple.dst == flow.server)
+        || (tuple.src == flow.server && tuple.dst == flow.client);
+    ends && tuple.tunnel == flow.tunnel
 }
 
 /// The same for both directions.
+///
+/// The ends go into one hash, the lower one first. The sum of a hash of each would know no order either, but ends that
+/// are bound to one another, such as complements, cancel each other out in it, whatever the key.
 fn hash_of(hasher: &RandomState, tuple: &FiveTuple) -> u64 {
-    let end = |end: SocketAddr| {
-        let mut hash = hasher.build_hasher();
-        match end.ip() {
-            IpAddr::V4(ip) => hash.write_u64(u64::from(ip.to_bits()) << 16 | u64::from(end.port())),
-            IpAddr::V6(ip) => {
-                hash.write_u128(ip.to_bits());
-                hash.write_u16(end.port());
+    let mut hash = hasher.build_hasher();
+    let (src, dst, tunnel) = (tuple.src, tuple.dst, u64::from(tuple.tunnel.key()));
+    if let (IpAddr::V4(a), IpAddr::V4(b)) = (src.ip(), dst.ip()) {
+        let word = |ip: Ipv4Addr, port: u16| u64::from(ip.to_bits()) << 16 | u64::from(port);
+        let (a, b) = (word(a, src.port()), word(b, dst.port()));
+        // An end takes 48 bits; the tunnel goes where there is room.
+        hash.write_u64(a.min(b) | tunnel << 48);
+        hash.write_u64(a.max(b) | tunnel >> 16 << 48);
+    } else {
+        let words = |end: SocketAddr| match end.ip() {
+            IpAddr::V4(ip) => (u128::from(ip.to_bits()), end.port()),
+            IpAddr::V6(ip) => (ip.to_bits(), end.port()),
+        };
+        let (a, b) = (words(src), words(dst));
+        let (low, high) = if a <= b { (a, b) } else { (b, a) };
+        hash.write_u128(low.0);
+        hash.write_u128(high.0);
+        hash.write_u64(tunnel << 32 | u64::from(low.1) << 16 | u64::from(high.1));
+    }
+    hash.finish()
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "parts of words")]
+mod tests {
+    use super::*;
+    use crate::{Carrier, Step, Tunnel};
+    use std::collections::HashSet;
+    use std::net::Ipv6Addr;
+
+    /// Ends made of one number.
+    type Family = fn(u64) -> (SocketAddr, SocketAddr);
+
+    fn v4(word: u64) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::from_bits((word >> 16) as u32).into(), word as u16)
+    }
+
+    fn v6(high: u64, low: u64, port: u16) -> SocketAddr {
+        SocketAddr::new(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into(), port)
+    }
+
+    #[test]
+    fn the_same_ends_spread_over_tunnels_like_any_others() {
+        const N: u32 = 1 << 14;
+        for (src, dst) in [(v4(7), v4(9)), (v6(1, 2, 80), v6(3, 4, 80))] {
+            let hasher = RandomState::default();
+            let hash = |vni| {
+                let step = Step { carrier: Carrier::Vxlan, id: Some(vni) };
+                let tunnel = Tunnel::NONE.inside(step, None);
+                hash_of(&hasher, &FiveTuple { src, dst, transport: crate::Transport::Tcp, tunnel })
+            };
+            let places: HashSet<u64> = (1..=N).map(|n| hash(n) & u64::from(N - 1)).collect();
+            assert!(places.len() > N as usize * 60 / 100, "{}", places.len());
+        }
+    }
+
+    #[test]
+    fn tuples_whose_ends_are_bound_to_one_another_spread_like_any_others() {
+        const N: u64 = 1 << 14;
+        let word = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+        let families: [(&str, Family); 7] = [
+            ("one server", |w| (v4(w), v4(0xac10_0001_1f40))),
+            ("complements", |w| (v4(w), v4(!w))),
+            ("sums", |w| (v4(w), v4(0xb600_0000_ffff_u64.wrapping_sub(w)))),
+            ("differences", |w| (v4(w), v4(w ^ 0xa600_0000_1f90))),
+            ("twice the same", |w| (v4(w), v4(w))),
+            ("complements over IPv6", |w| (v6(w, !w, 80), v6(!w, w, 80))),
+            ("differences over IPv6", |w| (v6(1, w, 80), v6(2, w, 80))),
+        ];
+        for _ in 0..3 {
+            let hasher = RandomState::default();
+            for (name, family) in families {
+                let hash = |n| {
+                    let (src, dst) = family(word(n));
+                    let tuple =
+                        |src, dst| FiveTuple { src, dst, transport: crate::Transport::Tcp, tunnel: Tunnel::NONE };
+                    let there = hash_of(&hasher, &tuple(src, dst));
+                    let back = hash_of(&hasher, &tuple(dst, src));
+                    assert_eq!(there, back, "{name}");
+                    there
+                };
+                // What a table looks at: the low bits choose a place, the high ones are compared there.
+                let places: HashSet<u64> = (1..=N).map(|n| hash(n) & (N - 1)).collect();
+                let marks: HashSet<u64> = (1..=N).map(|n| hash(n) >> 50).collect();
+                // Of balls thrown into as many boxes, 63 % of the boxes get one.
+                let least = usize::try_from(N * 60 / 100).unwrap();
+                let spread = (places.len(), marks.len());
+                assert!(spread.0 > least && spread.1 > least, "{name}: {spread:?} of {N}");
             }
         }
-        hash.finish()
-    };
-    // A sum knows no order; both parts are keyed, so it collides no more than they do.
-    end(tuple.src).wrapping_add(end(tuple.dst))
+    }
 }

@@ -27,6 +27,8 @@ pub(super) struct Warm<A> {
     pub(super) told: u8,
     /// What the client sent last, until the server acknowledges it.
     pub(super) recent: Option<Recent>,
+    /// What the layer above held for it after the last piece, in bytes.
+    pub(super) weight: usize,
 }
 
 /// What to do with the flow next.
@@ -81,6 +83,8 @@ pub(super) struct Turn<'t, A, C> {
     pub(super) slot: &'t mut Slot<A>,
     /// Bytes held by the whole table.
     pub(super) held: &'t mut usize,
+    /// Bytes that the layer above holds for all flows.
+    pub(super) above: &'t mut usize,
     pub(super) shelf: &'t mut Shelf,
     pub(super) stats: &'t mut Stats,
     pub(super) limits: &'t Limits,
@@ -119,6 +123,15 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         }
         self.close_if_over();
         Outcome::Done
+    }
+
+    /// The bytes of `packet` are in doubt; nothing else comes of it.
+    pub(super) fn conflict(&mut self, packet: &Packet) {
+        let to_server = packet.tuple.src == self.slot.flow.client;
+        let dir = if to_server { Direction::ToServer } else { Direction::ToClient };
+        if self.slot.life != Life::Closed {
+            self.tell(dir, Stamp { ts: packet.ts, place: packet.place }, Anomaly::OverlapConflict);
+        }
     }
 
     /// Closes a flow of which every direction has ended.
@@ -169,7 +182,9 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             FlowEnd::Reused => &mut self.stats.flows_reused,
             FlowEnd::EndOfInput => &mut self.stats.flows_end_of_input,
         } += 1;
-        if let Some(app) = self.slot.warm.take().and_then(|warm| warm.app) {
+        let warm = self.slot.warm.take();
+        *self.above = self.above.saturating_sub(warm.as_ref().map_or(0, |warm| warm.weight));
+        if let Some(app) = warm.and_then(|warm| warm.app) {
             app.close(&self.slot.flow, end, self.cx);
         }
     }

@@ -5,8 +5,8 @@ use super::start_line::{Line, Look, Wanted, look_at_start_line};
 use super::state::State;
 use super::{Flow, Found, Step};
 use crate::conn::{Context, Protocol};
-use crate::sniff;
 use crate::{EndKind, Part, PartSink};
+use crate::{http2, sniff};
 use memchr::{memchr, memmem, memrchr};
 use net::Direction;
 use net::Direction::{ToClient, ToServer};
@@ -83,6 +83,13 @@ impl Flow {
         };
         if tls || matches!(sniff::tls_hello(data), sniff::Probe::Yes(_)) {
             return Some(if tunnel { Protocol::ConnectTls } else { Protocol::Tls });
+        }
+        if lane.guessing && http2::plausible_start(data) {
+            // So may one frame that goes on behind this piece.
+            let whole = matches!(data, [a, b, c, ..] if data.len() >= 9 + usize::from(*a) * 65_536 + usize::from(*b) * 256 + usize::from(*c));
+            if whole || std::mem::replace(&mut lane.http2_seen, true) {
+                return Some(Protocol::Http2Late);
+            }
         }
         let spent = lane.pieces > cx.limits.unknown_pieces || lane.passed >= cx.limits.unknown_bytes;
         (spent && !lane.guessing).then_some(Protocol::Unknown)

@@ -125,8 +125,13 @@ impl Flow {
                 Some(waiting) => waiting.id,
                 None => self.orphan(cx, whole && head.status == 101 && facts.upgrade == Upgrade::WebSocket),
             };
-            cx.stats.http1_responses += 1;
-            cx.part(id, ToClient, Part::Response(head));
+            if head.status == 101 && facts.upgrade == Upgrade::Http2 && whole {
+                // The response is that of stream 1 (RFC 7540 §3.2).
+                cx.stats.http1_interim += 1;
+            } else {
+                cx.stats.http1_responses += 1;
+                cx.part(id, ToClient, Part::Response(head));
+            }
             report(cx, id, ToClient, &facts, odd_lines && whole);
             let accepted = head.headers.text("sec-websocket-extensions");
             Some(Answer {

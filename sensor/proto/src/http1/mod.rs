@@ -21,7 +21,7 @@ pub(crate) use start_line::{Look, Wanted, look_at_start_line};
 
 use crate::conn::{Context, Protocol};
 use crate::sniff::{self, First, Probe};
-use crate::{Anomaly, EndKind, Part, PartSink, ResponseHead};
+use crate::{Anomaly, EndKind, ExchangeId, Part, PartSink, ResponseHead};
 use chunked::Took;
 use framing::Framing;
 use memchr::memchr;
@@ -54,10 +54,11 @@ pub(crate) struct Flow {
     via: Option<Box<str>>,
 }
 
-/// Another protocol begins after so many bytes of what a step was given.
-struct Found {
-    protocol: Protocol,
-    used: usize,
+/// Another protocol begins, at the kept bytes of the lanes and, behind them, after so many bytes of what was given.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) protocol: Protocol,
+    pub(crate) used: usize,
 }
 
 type Step = Result<usize, Found>;
@@ -77,8 +78,40 @@ impl Flow {
         }
     }
 
+    /// What is inside of another protocol that tells the roles: exchanges are numbered from `first`.
+    pub(crate) fn inside(first: ExchangeId, via: Option<Box<str>>) -> Self {
+        Self { pairs: Pairs::from(first), roles: true, via, ..Self::new(false) }
+    }
+
+    /// What it holds on the heap, in bytes: parts of messages, and requests that wait for their answers.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.client.carry.capacity() + self.server.carry.capacity() + self.pairs.held_bytes()
+    }
+
     pub(crate) fn flipped(&self) -> bool {
         self.flipped
+    }
+
+    /// Another protocol takes over: every exchange ends. Gives what was kept of each direction, as `net` names them,
+    /// the number of the next exchange, and the authority of the tunnel that the bytes go through.
+    pub(crate) fn hand_over<S: PartSink>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> ([Vec<u8>; 2], ExchangeId, Option<Box<str>>) {
+        let kept = [ToServer, ToClient].map(|wire| {
+            let lane = self.lane(self.role(wire));
+            // What belongs to a message that has begun is told with its end.
+            match lane.state {
+                State::Start | State::Skip(_) | State::Lost | State::Await | State::Upgrading { .. } => {
+                    mem::take(&mut lane.carry)
+                }
+                State::Head if !lane.line_ok => mem::take(&mut lane.carry),
+                _ => Vec::new(),
+            }
+        });
+        let via = self.via.take();
+        self.close(cx);
+        (kept, self.pairs.next_id(), via)
     }
 
     /// The next bytes of a direction, as `net` names it.
@@ -87,24 +120,20 @@ impl Flow {
         cx: &mut Context<'_, S>,
         wire: Direction,
         data: &[u8],
-    ) -> Result<(), Protocol> {
+    ) -> Result<(), Found> {
         self.lane(self.role(wire)).piece_start = true;
         self.run(cx, wire, data)
     }
 
-    fn run<S: PartSink>(&mut self, cx: &mut Context<'_, S>, wire: Direction, mut data: &[u8]) -> Result<(), Protocol> {
-        while !data.is_empty() {
+    fn run<S: PartSink>(&mut self, cx: &mut Context<'_, S>, wire: Direction, data: &[u8]) -> Result<(), Found> {
+        let mut rest = data;
+        while !rest.is_empty() {
             let dir = self.role(wire);
-            let used = match self.step(cx, dir, data) {
-                Ok(used) => used,
-                Err(Found { protocol, used }) => {
-                    protocol.count(cx.stats, data.len().saturating_sub(used));
-                    return Err(protocol);
-                }
-            };
+            let before = data.len().saturating_sub(rest.len());
+            let used = self.step(cx, dir, rest).map_err(|found| Found { used: before + found.used, ..found })?;
             if used > 0 {
                 self.lane(self.role(wire)).piece_start = false;
-                data = data.get(used..).unwrap_or_default();
+                rest = rest.get(used..).unwrap_or_default();
             }
         }
         Ok(())
@@ -129,10 +158,16 @@ impl Flow {
         }
     }
 
-    /// Gives kept bytes to the lane again, which is in another state now.
+    /// Gives kept bytes to the lane again, which is in another state now. Where another protocol begins among them,
+    /// those that are its are kept still.
     fn replay<S: PartSink>(&mut self, cx: &mut Context<'_, S>, dir: Direction) -> Result<(), Protocol> {
+        let wire = self.role(dir);
         let held = mem::take(&mut self.lane(dir).carry);
-        self.run(cx, self.role(dir), &held)
+        self.run(cx, wire, &held).map_err(|Found { protocol, used }| {
+            let rest = held.get(used..).unwrap_or_default();
+            self.lane(self.role(wire)).carry.extend_from_slice(rest);
+            protocol
+        })
     }
 
     /// [`Self::replay`] of bytes that waited for the other direction, which may have been the last.
@@ -201,10 +236,9 @@ impl Flow {
             First::Tls => Protocol::Tls,
             First::Http2 => Protocol::Http2,
             First::Ssh => Protocol::Ssh,
+            First::Dns => Protocol::Dns,
         };
-        protocol.count(cx.stats, lane.carry.len().saturating_sub(used));
-        lane.carry = Vec::new();
-        Err(Found { protocol, used: 0 })
+        Err(Found { protocol, used })
     }
 
     /// [`Self::replay`] as the end of a step that took `used` bytes.

@@ -63,6 +63,16 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
+    /// Numbers exchanges from `first`.
+    pub(crate) fn from(first: ExchangeId) -> Self {
+        Self { next: first.0, ..Self::default() }
+    }
+
+    /// What it holds on the heap, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.waiting.capacity() * size_of::<Waiting>() + self.early.capacity() * size_of::<ExchangeId>()
+    }
+
     /// The next exchange.
     pub(crate) fn next_id(&mut self) -> ExchangeId {
         let id = ExchangeId(self.next);

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 /// Fields of a head that is read without allocation.
-const FIELDS: usize = 64;
+const FIELDS: usize = 32;
 
 /// Where the head that continues `before` ends in `data`: the index after its empty line (RFC 9112 §2.1; a bare
 /// LF ends a line, §2.2).

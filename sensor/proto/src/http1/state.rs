@@ -29,6 +29,8 @@ pub(crate) struct Lane {
     pub(crate) resync: bool,
     /// A TLS record was met once while lost.
     pub(crate) tls_seen: bool,
+    /// A frame of HTTP/2 was met once while lost.
+    pub(crate) http2_seen: bool,
     /// The direction ended, though its last bytes still wait.
     pub(crate) finished: bool,
     /// Pieces looked at since the place was lost.
@@ -90,6 +92,7 @@ impl Lane {
             guessing: midstream,
             resync: false,
             tls_seen: false,
+            http2_seen: false,
             finished: false,
             pieces: 0,
             passed: 0,
@@ -124,6 +127,7 @@ impl Lane {
         self.stay_lost();
         self.resync = false;
         self.tls_seen = false;
+        self.http2_seen = false;
         self.pieces = 0;
         self.passed = 0;
     }

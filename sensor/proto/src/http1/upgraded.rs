@@ -94,13 +94,17 @@ impl Flow {
                 }
                 _ => Ok(()),
             }
+        } else if answer.upgrade == Upgrade::Http2 {
+            // What goes to the client is still to come, by the other protocol.
+            self.server.open = None;
+            if mine {
+                self.end(cx, ToServer, EndKind::Complete);
+            }
+            Err(Protocol::Http2Upgrade(answer.id))
         } else {
             self.end(cx, ToClient, EndKind::Complete);
             if mine {
                 self.end(cx, ToServer, EndKind::Complete);
-            }
-            if answer.upgrade == Upgrade::Http2 {
-                return Err(Protocol::Http2);
             }
             while let Some(id) = self.pairs.give_up() {
                 cx.part(id, ToClient, Part::End(EndKind::Cut));

@@ -9,8 +9,10 @@
 mod alpn;
 mod certificate;
 mod client_hello;
+pub mod decrypt;
 mod fuzz;
 mod ja4;
+pub mod keys;
 mod lane;
 mod observer;
 mod read;

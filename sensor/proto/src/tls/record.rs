@@ -30,6 +30,11 @@ pub(super) enum Pushed {
 }
 
 impl Header {
+    /// The bytes of the last header that was whole.
+    pub(super) const fn bytes(self) -> [u8; HEADER] {
+        self.bytes
+    }
+
     /// Takes the next byte. Only the first half of the version is looked at, as servers do.
     pub(super) fn push(&mut self, byte: u8) -> Pushed {
         let at = self.have;

@@ -75,6 +75,15 @@ impl ServerHello {
         Ok(hello)
     }
 
+    /// Reads the same where no client hello is at hand, as in QUIC, which has TLS 1.3 alone.
+    ///
+    /// # Errors
+    ///
+    /// [`HelloError`] where the frame of the message contradicts itself.
+    pub fn parse_alone(body: &[u8]) -> Result<Self, HelloError> {
+        Self::parse(body, &SessionId::default())
+    }
+
     /// The random value; TLS 1.2 derives its keys from it too.
     pub const fn random(&self) -> &Random {
         &self.random

@@ -58,6 +58,7 @@ pub(super) fn uninspected(key: &str) -> String {
         "connect_tls" => "inside TLS through a proxy",
         "http2" => "of HTTP/2",
         "quic" => "inside QUIC",
+        "dns" => "of name servers, not understood",
         "ssh" => "inside SSH",
         "unknown" => "of unknown protocols",
         "out_of_sync" => "of HTTP after its place was lost",

@@ -14,6 +14,9 @@ pub enum Weak {
     Xor,
     /// Sums of the addresses and of the ports: all bits.
     Sum,
+    /// The sum of a multiplicative hash of each end, as symmetric hashes are made too, whatever the multiplier: all
+    /// bits. Each end is the complement of the other, so that its hash is a constant less that of the other.
+    Complement,
     /// FNV-1a over the twelve bytes of an IPv4 key with the published basis: the low 24 bits, which choose the
     /// bucket of any table of up to 16 million.
     Fnv1a,
@@ -39,13 +42,15 @@ const RUSTC: u64 = 0xf135_7aea_2e62_a9c5;
 
 impl Weak {
     /// All of them.
-    pub const ALL: [Self; 7] = [Self::Xor, Self::Sum, Self::Fnv1a, Self::Fx, Self::Fx6, Self::Rustc6, Self::Shard];
+    pub const ALL: [Self; 8] =
+        [Self::Xor, Self::Sum, Self::Complement, Self::Fnv1a, Self::Fx, Self::Fx6, Self::Rustc6, Self::Shard];
 
     /// A word for tables.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Xor => "xor",
             Self::Sum => "sum",
+            Self::Complement => "complement",
             Self::Fnv1a => "fnv1a",
             Self::Fx => "fx",
             Self::Fx6 => "fx-v6",
@@ -70,6 +75,7 @@ impl Weak {
                 let server = [b.octets().as_slice(), &server.port().to_be_bytes()].concat();
                 client.iter().chain(&server).fold(FNV_BASIS, |h, byte| fnv(h, *byte)) & FNV_MASK
             }
+            (Self::Complement, ..) => words(tuple).into_iter().fold(0, |sum, w| sum.wrapping_add(w.wrapping_mul(FX))),
             (Self::Fx, ..) => words(tuple).into_iter().fold(0, fx) & 0xffff_ffff,
             (Self::Fx6, ..) => words(tuple).into_iter().fold(0, fx),
             (Self::Rustc6, ..) => words(tuple).into_iter().fold(0, rustc),
@@ -175,6 +181,7 @@ impl Tuples {
         match self.weak {
             Weak::Xor => (v4(client_bits, port), v4(client_bits ^ 0xa600_0000, port ^ 0x1f90)),
             Weak::Sum => (v4(client_bits, port), v4(0xb600_0000 - client_bits, u16::MAX - port)),
+            Weak::Complement => (v4(client_bits, port), v4(!client_bits, !port)),
             Weak::Fx => {
                 let before = fx(0, u64::from(client_bits) << 16 | u64::from(port));
                 let low = (before.rotate_left(5) as u32) ^ 0x0001_1f40;

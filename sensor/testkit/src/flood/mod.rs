@@ -36,6 +36,8 @@ pub enum Kind {
     OpenRequests,
     /// A POST each, whose JSON body never ends.
     OpenBodies,
+    /// The same, all of them in one of the sensor's virtual shards.
+    Aimed,
     /// A POST each, whose compressed body never ends.
     Inflating,
     /// 300 pipelined GETs each, none of them answered.
@@ -213,9 +215,15 @@ impl<'f, 'w> Player<'f, 'w> {
             Kind::Http => self.http()?,
             Kind::Sessions => self.sessions()?,
             Kind::Random | Kind::Random6 | Kind::Colliding(_) => self.tuples()?,
+            Kind::Aimed => {
+                for (n, (client, server)) in (0..size).zip(Weak::Shard.tuples(self.flood.seed)) {
+                    self.one(Kind::Aimed, n, Tcp::new(client, server))?;
+                    self.step(n, size)?;
+                }
+            }
             kind => {
                 for n in 0..size {
-                    self.one(kind, n)?;
+                    self.one(kind, n, Self::tcp(n))?;
                     self.step(n, size)?;
                 }
             }
@@ -231,8 +239,7 @@ impl<'f, 'w> Player<'f, 'w> {
         Tcp::new((client, 1024 + (n % 60_000) as u16).into(), (server, 8080).into())
     }
 
-    fn one(&mut self, kind: Kind, n: u32) -> io::Result<()> {
-        let mut tcp = Self::tcp(n);
+    fn one(&mut self, kind: Kind, n: u32, mut tcp: Tcp) -> io::Result<()> {
         let out = &mut self.out;
         let host = format!("h{n}.flood.example");
         match kind {
@@ -261,7 +268,7 @@ impl<'f, 'w> Player<'f, 'w> {
                 tcp.open(out)?;
                 tcp.send(out, ToServer, &get(&host, n), MSS)
             }
-            Kind::OpenBodies | Kind::Inflating => {
+            Kind::OpenBodies | Kind::Aimed | Kind::Inflating => {
                 let coded = kind == Kind::Inflating;
                 tcp.open(out)?;
                 let json = format!("{{\"order\":{n},\"lines\":[{}", "{\"sku\":\"a-1\",\"count\":3},".repeat(40));
@@ -446,6 +453,7 @@ mod tests {
             Kind::Heads,
             Kind::OpenRequests,
             Kind::OpenBodies,
+            Kind::Aimed,
             Kind::Inflating,
             Kind::Pipelined,
             Kind::Http,

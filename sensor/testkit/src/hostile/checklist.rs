@@ -62,7 +62,6 @@ const fn later(area: Area, what: &'static str, why: &'static str) -> Item {
     Item { area, what, cover: Cover::Later(why) }
 }
 
-const NO_FRAGMENTS: &str = "fragments are not put together yet; they are counted";
 const NO_HTTP2: &str = "HTTP/2 is not read yet; its bytes are counted";
 const NO_TLS: &str = "TLS is not read yet; its bytes are counted";
 const NO_QUIC: &str = "QUIC is not read yet; its packets are counted";
@@ -77,7 +76,17 @@ pub const CHECKLIST: &[Item] = &[
         "overlapping segments, other data, both orders",
         &["overlap-other-behind-a-hole", "overlap-other-behind-a-hole-first", "overlap-other-in-part"],
     ),
-    later(Network, "overlapping fragments", NO_FRAGMENTS),
+    by(
+        Network,
+        "overlapping fragments",
+        &[
+            "overlapping-fragments-same",
+            "overlapping-fragments-other-first",
+            "overlapping-fragments-other-later",
+            "overlapping-fragments-ipv6",
+            "fragments-of-two-ends",
+        ],
+    ),
     by(
         Network,
         "retransmission with other bytes",
@@ -122,9 +131,29 @@ pub const CHECKLIST: &[Item] = &[
     by(Network, "duplication on the mirror", &["mirrored-twice"]),
     by(Network, "one direction only", &["only-the-client", "only-the-server"]),
     by(Network, "mid-stream", &["mid-stream", "mid-stream-in-a-body"]),
-    later(Network, "tiny and overlapping fragments", NO_FRAGMENTS),
-    by(Network, "atomic fragments", &["atomic-fragments"]),
-    later(Network, "nested tunnels", "tunnels are not opened yet; they are counted by kind"),
+    by(
+        Network,
+        "tiny and overlapping fragments",
+        &[
+            "tiny-fragments",
+            "tiny-fragments-backwards",
+            "tiny-fragments-ipv6",
+            "fragments-twice",
+            "fragments-without-an-end",
+        ],
+    ),
+    by(Network, "atomic fragments", &["atomic-fragments", "atomic-fragment-among-others"]),
+    by(
+        Network,
+        "nested tunnels",
+        &[
+            "nested-tunnels",
+            "nested-tunnels-as-deep-as-they-go",
+            "tunnel-in-fragments",
+            "other-tunnel-with-the-same-addresses",
+            "vxlan-with-reserved-bits",
+        ],
+    ),
     by(Network, "per-direction VLAN tags", &["a-tag-for-each-direction"]),
     by(
         Network,

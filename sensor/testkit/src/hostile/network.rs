@@ -1,10 +1,11 @@
 //! Tricks of IP and TCP: which bytes, in which order, the receiver's stream has (RFC 9293), and names (RFC 1035).
 
 use super::Truth::{Clean, Found, FoundOrNotice};
-use super::{CALL, HOST, TOOLS, Trick, answered, asked, call, packets, plain, taken};
+use super::{CALL, HOST, Scene, TOOLS, Trick, answered, asked, call, packets, plain, taken};
 use crate::Direction::{ToClient, ToServer};
 use crate::capture::Odd;
-use crate::{Turn, Wire, http};
+use crate::carrier::{Carrier, fragment, fragments, payload};
+use crate::{Capture, Turn, Wire, http};
 
 /// Where the tricks cut a request: inside its body.
 fn middle() -> usize {
@@ -12,7 +13,7 @@ fn middle() -> usize {
 }
 
 pub(super) fn tricks() -> Vec<Trick> {
-    [overlaps(), decoys(), oddities(), lives(), mirrors(), names()].concat()
+    [overlaps(), decoys(), oddities(), lives(), mirrors(), fragmented(), tunnelled(), names()].concat()
 }
 
 fn overlaps() -> Vec<Trick> {
@@ -403,6 +404,152 @@ fn mirrors() -> Vec<Trick> {
             let long = http::post(HOST, "/rpc", "", &format!(r#"{{"note":"{}"}}"#, "x".repeat(5000)));
             s.play(Wire::default(), &[asked(long), asked(call())].concat());
             s.capture.snaplen(65_535);
+        }),
+    ]
+}
+
+/// Plays the call, then puts what `change` makes of it in the place of the packet that carries it.
+fn in_parts(s: &mut Scene, (client, server): (&str, &str), change: fn(&[u8]) -> Vec<Vec<u8>>) {
+    s.capture.play(client, server, Wire::default(), &asked(call()));
+    let is_call = |frame: &[u8]| frame.windows(CALL.len()).any(|w| w == CALL.as_bytes());
+    s.capture = s.capture.rewritten(|_, frame| if is_call(frame) { change(frame) } else { vec![frame.to_vec()] });
+}
+
+/// `bytes` of the packet in `frame` as a fragment.
+fn cut(frame: &[u8], whole: &[u8], bytes: std::ops::Range<usize>) -> Vec<u8> {
+    fragment(frame, bytes.start, bytes.end < whole.len(), &whole[bytes], 7)
+}
+
+/// What `frame` carries, with a request of the same length that is no MCP.
+fn with_plain(frame: &[u8]) -> Vec<u8> {
+    let whole = payload(frame);
+    [&whole[..whole.len() - plain().len()], &plain()[..]].concat()
+}
+
+/// Behind the head of the request, on a boundary of eight bytes.
+const IN_THE_BODY: usize = 160;
+
+fn fragmented() -> Vec<Trick> {
+    const V4: (&str, &str) = (Scene::CLIENT, Scene::SERVER);
+    const V6: (&str, &str) = ("[fd00:66::1]:40001", "[fd00:66::2]:8000");
+    let doubt = "which of two overlapping fragments counts, systems decide differently, or take neither (RFC 791 3.2)";
+    vec![
+        packets("tiny-fragments", "a datagram has no fragments (RFC 791 3.2)", Found, |s| {
+            in_parts(s, V4, |frame| fragments(frame, 8, 7));
+        }),
+        packets("tiny-fragments-backwards", "fragments may come in any order (RFC 791 3.2)", Found, |s| {
+            in_parts(s, V4, |frame| fragments(frame, 8, 7).into_iter().rev().collect());
+        }),
+        packets("tiny-fragments-ipv6", "a datagram has no fragments (RFC 8200 4.5)", Found, |s| {
+            in_parts(s, V6, |frame| fragments(frame, 8, 7));
+        }),
+        packets("fragments-twice", "a copy of a fragment says nothing new (RFC 8200 4.5)", Found, |s| {
+            in_parts(s, V6, |frame| fragments(frame, 64, 7).into_iter().flat_map(|f| [f.clone(), f]).collect());
+        }),
+        packets("overlapping-fragments-same", doubt, FoundOrNotice, |s| {
+            in_parts(s, V4, |frame| {
+                let whole = payload(frame);
+                vec![cut(frame, whole, 0..IN_THE_BODY), cut(frame, whole, 40..whole.len())]
+            });
+        }),
+        packets("overlapping-fragments-other-first", doubt, FoundOrNotice, |s| {
+            in_parts(s, V4, |frame| {
+                let (whole, other) = (payload(frame), with_plain(frame));
+                let end = whole.len() / 8 * 8;
+                vec![
+                    cut(frame, &other, IN_THE_BODY..end),
+                    cut(frame, whole, IN_THE_BODY..whole.len()),
+                    cut(frame, whole, 0..IN_THE_BODY),
+                ]
+            });
+        }),
+        packets("overlapping-fragments-other-later", doubt, FoundOrNotice, |s| {
+            in_parts(s, V4, |frame| {
+                let (whole, other) = (payload(frame), with_plain(frame));
+                vec![
+                    cut(frame, whole, IN_THE_BODY..whole.len()),
+                    cut(frame, &other, IN_THE_BODY..whole.len()),
+                    cut(frame, whole, 0..IN_THE_BODY),
+                ]
+            });
+        }),
+        packets("fragments-of-two-ends", doubt, FoundOrNotice, |s| {
+            in_parts(s, V4, |frame| {
+                let whole = payload(frame);
+                vec![
+                    cut(frame, whole, IN_THE_BODY..whole.len()),
+                    fragment(frame, IN_THE_BODY, false, &whole[IN_THE_BODY..IN_THE_BODY + 8], 7),
+                    cut(frame, whole, 0..IN_THE_BODY),
+                ]
+            });
+        }),
+        packets("overlapping-fragments-ipv6", "every receiver throws the datagram away (RFC 5722 3)", Clean, |s| {
+            in_parts(s, V6, |frame| {
+                let whole = payload(frame);
+                let other = with_plain(frame);
+                vec![
+                    cut(frame, &other, 40..48),
+                    cut(frame, whole, 0..IN_THE_BODY),
+                    cut(frame, whole, IN_THE_BODY..whole.len()),
+                ]
+            });
+        }),
+        packets("fragments-without-an-end", "what is not whole is not received (RFC 791 3.2)", Clean, |s| {
+            in_parts(s, V4, |frame| {
+                let mut parts = fragments(frame, 64, 7);
+                parts.pop();
+                parts
+            });
+        }),
+        packets("atomic-fragment-among-others", "it is a packet of its own (RFC 6946 4)", Found, |s| {
+            in_parts(s, V6, |frame| {
+                let other = with_plain(frame);
+                vec![cut(frame, &other, 0..IN_THE_BODY), fragment(frame, 0, false, payload(frame), 7)]
+            });
+        }),
+    ]
+}
+
+fn tunnelled() -> Vec<Trick> {
+    fn through(s: &mut Scene, carriers: &[Carrier]) {
+        s.play(s.wire(), &asked(call()));
+        let carry = |frame: &[u8]| carriers.iter().rev().fold(frame.to_vec(), |frame, c| c.carry(&frame));
+        s.capture = s.capture.rewritten(|_, frame| vec![carry(frame)]);
+    }
+    vec![
+        packets("nested-tunnels", "each router takes off its own", Found, |s| {
+            through(s, &[Carrier::Mpls, Carrier::Gre(Some(9)), Carrier::InIpv4, Carrier::Vxlan(7)]);
+        }),
+        packets("nested-tunnels-as-deep-as-they-go", "each router takes off its own", Found, |s| {
+            through(s, &[Carrier::InIpv4; net::MAX_TUNNELS]);
+        }),
+        packets("tunnel-in-fragments", "the outer packets are put together first", Found, |s| {
+            through(s, &[Carrier::Vxlan(7)]);
+            let mut id = 0;
+            s.capture = s.capture.rewritten(|_, frame| {
+                id += 1;
+                fragments(frame, 64, id)
+            });
+        }),
+        packets(
+            "other-tunnel-with-the-same-addresses",
+            "tenants may use the same addresses (RFC 7348 4)",
+            Found,
+            |s| {
+                let mut other = Capture::new();
+                other.play(Scene::CLIENT, Scene::SERVER, Wire::default(), &asked(plain()));
+                through(s, &[Carrier::Vxlan(7)]);
+                s.capture.merge(&other.rewritten(|_, frame| vec![Carrier::Vxlan(8).carry(frame)]));
+            },
+        ),
+        packets("vxlan-with-reserved-bits", "receivers ignore them (RFC 7348 5)", Found, |s| {
+            through(s, &[Carrier::Vxlan(7)]);
+            s.capture = s.capture.rewritten(|_, frame| {
+                let mut frame = frame.to_vec();
+                frame[42] |= 0x31;
+                frame[49] = 0xff;
+                vec![frame]
+            });
         }),
     ]
 }

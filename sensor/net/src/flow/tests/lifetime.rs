@@ -350,3 +350,22 @@ fn a_direction_that_was_told_to_have_ended_begins_no_more() {
     rig.send(true, (900 << 20) + 1, 0, ACK, b"two");
     rig.told(&["close reused", "open 7", ">two"]);
 }
+
+#[test]
+fn flows_that_together_weigh_too_much_make_room_the_oldest_first() {
+    let mut rig = Rig::with(Limits { above: 30, ..Limits::default() });
+    let mut from = |port: u16, at: u32, text: &str| {
+        rig.client.set_port(port);
+        rig.c(at, 0, text);
+        rig.table.stats().flows_too_heavy
+    };
+    assert_eq!([1001, 1002, 1003].map(|port| from(port, 0, "ten bytes.")), [0, 0, 0]);
+    // The first speaks again, so the second is now the oldest.
+    assert_eq!(from(1001, 10, "x"), 1);
+    assert_eq!((from(1004, 0, "nine bytes"), from(1004, 10, "x")), (2, 2));
+    // One alone may weigh what it likes, and what is gone weighs nothing.
+    assert_eq!(from(1005, 0, "a text that alone is over the limit"), 4);
+    assert_eq!(from(1005, 35, "more"), 4);
+    assert_eq!((rig.table.len(), rig.table.stats().flows_evicted), (1, 4));
+    rig.finish();
+}

@@ -27,19 +27,23 @@ struct Log {
     places: Vec<u64>,
 }
 
-struct Recorder;
+/// Keeps so many bytes of its flow.
+struct Recorder(usize);
 
 impl App<Log> for Recorder {
     fn open(flow: &Flow, log: &mut Log) -> Self {
         log.lines.push(format!("open {}", flow.opened.number));
-        Self
+        Self(0)
     }
 
     fn piece(&mut self, _: &Flow, piece: Piece<'_>, log: &mut Log) -> Interest {
         let way = if piece.dir == Direction::ToServer { '>' } else { '<' };
         log.places.push(piece.place.number);
         let line = match piece.data {
-            Data::Bytes(bytes) => format!("{way}{}", String::from_utf8_lossy(bytes)),
+            Data::Bytes(bytes) => {
+                self.0 += bytes.len();
+                format!("{way}{}", String::from_utf8_lossy(bytes))
+            }
             Data::Gap(n) => format!("{way}gap {n}"),
             Data::Fin => format!("{way}fin"),
             Data::Anomaly(anomaly) => format!("{way}! {}", anomaly.reason()),
@@ -47,6 +51,10 @@ impl App<Log> for Recorder {
         let bypass = log.bypass_at.is_some_and(|at| line.contains(at));
         log.lines.push(line);
         if bypass { Interest::Bypass } else { Interest::More }
+    }
+
+    fn weight(&self) -> usize {
+        self.0
     }
 
     fn close(self, flow: &Flow, end: FlowEnd, log: &mut Log) {

@@ -2,6 +2,7 @@
 
 use super::{c, check, check_with, outcome, s};
 use crate::http1::fuzz::Event;
+use crate::tls::End;
 use crate::{Interest, Limits};
 use net::Direction::{ToClient, ToServer};
 
@@ -77,12 +78,12 @@ fn a_stream_that_is_already_running_is_joined() {
 #[test]
 fn tls_midstream_is_told_by_its_records() {
     let record = [&b"\x17\x03\x03\x00\x10"[..], &[9; 16]].concat();
-    let got = outcome(true, &Limits::default(), &[s(&record.repeat(2))], usize::MAX);
-    assert_eq!((got.interest, got.stats.uninspected.tls), (Interest::Bypass("tls"), 42));
-    let got = outcome(true, &Limits::default(), &[s(&record)], usize::MAX);
-    assert_eq!(got.interest, Interest::More, "one header may be chance");
-    let got = outcome(true, &Limits::default(), &[s(&record), s(&record)], usize::MAX);
-    assert_eq!(got.interest, Interest::Bypass("tls"));
+    let tls = |events: &[Event<'_>]| outcome(true, &Limits::default(), events, usize::MAX).stats.tls.ends(End::Opaque);
+    assert_eq!(tls(&[s(&record.repeat(2))]), 1);
+    assert_eq!(tls(&[s(&record)]), 0, "one header may be chance");
+    assert_eq!(tls(&[s(&record), s(&record)]), 1);
+    let both = outcome(true, &Limits::default(), &[s(&record.repeat(2)), c(&record)], usize::MAX);
+    assert_eq!((both.interest, both.stats.uninspected.tls), (Interest::Bypass("tls"), 42 + 21 - 2 * 5));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{c, check, check_with, outcome, s};
 use crate::http1::fuzz::Event;
-use crate::{Interest, Limits};
+use crate::Limits;
 use net::Direction::{ToClient, ToServer};
 
 const ASK: &[u8] = b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -124,9 +124,6 @@ fn a_websocket_goes_on_after_its_place_was_lost() {
 #[test]
 fn upgrades_to_other_protocols_are_looked_at_afresh() {
     let ask = b"GET / HTTP/1.1\r\nUpgrade: h2c, foo\r\n\r\n";
-    let h2c = b"HTTP/1.1 101 S\r\nUpgrade: h2c\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    let got = check("h2c", &[c(ask), s(h2c)], "0 GET / 1.1; 0 end", "0 101 1.1; 0 end");
-    assert_eq!((got.interest, got.stats.uninspected.http2), (Interest::Bypass("http2"), 9));
     check(
         "h2c not taken up",
         &[c(ask), s(REFUSE), c(ask)],
@@ -153,7 +150,6 @@ const GRANT: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 const DENY: &[u8] = b"HTTP/1.1 407 Auth\r\nContent-Length: 2\r\n\r\nno";
 const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
-const HELLO_TLS: &[u8] = b"\x16\x03\x01\x00\xf0\x01\x00\x00\xec\x03\x03";
 
 #[test]
 fn a_tunnel_is_looked_at_afresh() {
@@ -188,21 +184,6 @@ fn a_tunnel_is_looked_at_afresh() {
         &inside,
         &answered,
     );
-}
-
-#[test]
-fn tls_in_a_tunnel_is_bypassed() {
-    for (name, events, server) in [
-        ("granted", vec![c(CONNECT), s(GRANT), c(HELLO_TLS)], "0 200 1.1; 0 end"),
-        ("before the answer", vec![c(CONNECT), c(HELLO_TLS), s(GRANT)], "0 200 1.1; 0 end"),
-    ] {
-        let got = check(name, &events, "0 CONNECT a:443 1.1; 0 end", server);
-        assert_eq!(got.interest, Interest::Bypass("tls"), "{name}");
-        assert_eq!(got.stats.uninspected.connect_tls, HELLO_TLS.len() as u64, "{name}");
-    }
-    let answer = [GRANT, b"\x16\x03\x03\x00\x5a\x02\x00"].concat();
-    let got = check("the server alone", &[s(&answer)], "0 cut", "0 200 1.1; 0 end");
-    assert_eq!(got.interest, Interest::Bypass("tls"));
 }
 
 #[test]
