@@ -6,6 +6,7 @@
 
 mod dns;
 mod flows;
+mod keys;
 mod tls;
 
 use std::io::{self, Write};
@@ -20,12 +21,15 @@ pub enum Profile {
     Mixed,
     /// Small packets: a question to a name server and its answer, each a flow of its own; a little HTTP beside it.
     Dns,
+    /// As [`Profile::Http`], with every flow in TLS 1.3 (AES-128-GCM) of which the keys are logged. Ends draw keys as they
+    /// like, so its bytes are others each time.
+    Keys,
 }
 
 impl Profile {
     /// The profile of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [("http", Self::Http), ("mixed", Self::Mixed), ("dns", Self::Dns)]
+        [("http", Self::Http), ("mixed", Self::Mixed), ("dns", Self::Dns), ("keys", Self::Keys)]
             .into_iter()
             .find(|(known, _)| *known == name)
             .map(|(_, profile)| profile)
@@ -61,7 +65,7 @@ const QUESTIONS: u64 = 20;
 const EVERY_US: u64 = 250;
 
 /// Writes a capture of at least `bytes` bytes, and one JSON line for each TCP flow: `client` and `server` as
-/// `address:port`, `kind`, `mcp`. `open` flows run at a time.
+/// `address:port`, `kind`, `mcp`. `open` flows run at a time. Keys, where the profile has any, go to `keylog`.
 ///
 /// # Errors
 ///
@@ -72,7 +76,9 @@ pub fn write(
     open: usize,
     pcap: &mut impl Write,
     truth: &mut impl Write,
+    keylog: &mut impl Write,
 ) -> io::Result<Totals> {
+    let hosts = (profile == Profile::Keys).then(keys::Hosts::new);
     let mut rng = Rng::new(2026);
     let mut totals = Totals::default();
     let mut clock = 0;
@@ -81,7 +87,10 @@ pub fn write(
     pcap.write_all(&header)?;
     totals.bytes = header.len() as u64;
     while totals.bytes < bytes {
-        let frames = round(profile, &mut rng, open, &mut totals, truth)?;
+        let frames = round(profile, &mut rng, open, &mut totals, (truth, hosts.as_ref()))?;
+        if let Some(hosts) = &hosts {
+            keylog.write_all(hosts.take_log().as_bytes())?;
+        }
         for (us, frame) in &frames {
             let us = us + clock;
             let len = (frame.len() as u32).to_le_bytes();
@@ -96,6 +105,7 @@ pub fn write(
     }
     pcap.flush()?;
     truth.flush()?;
+    keylog.flush()?;
     Ok(totals)
 }
 
@@ -105,7 +115,7 @@ fn round(
     rng: &mut Rng,
     open: usize,
     totals: &mut Totals,
-    truth: &mut impl Write,
+    (truth, hosts): (&mut impl Write, Option<&keys::Hosts>),
 ) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let mut capture = Capture::new();
     let mut running: Vec<(FlowId, std::vec::IntoIter<Turn>)> = Vec::new();
@@ -114,8 +124,11 @@ fn round(
     loop {
         while running.len() < open && waiting > 0 {
             waiting -= 1;
-            let script = flows::choose(profile, rng);
-            let (client, server) = ends(rng, totals.flows, script.kind);
+            let mut script = flows::choose(profile, rng);
+            if let Some(hosts) = hosts {
+                script.turns = hosts.session(&script.turns);
+            }
+            let (client, server) = ends(rng, totals.flows, if hosts.is_some() { "tls" } else { script.kind });
             totals.flows += 1;
             totals.mcp += u64::from(script.mcp);
             writeln!(
@@ -186,7 +199,7 @@ mod tests {
         for profile in [Profile::Http, Profile::Mixed, Profile::Dns] {
             let make = || {
                 let (mut pcap, mut truth) = (Vec::new(), Vec::new());
-                let totals = write(profile, 4 << 20, 100, &mut pcap, &mut truth).unwrap();
+                let totals = write(profile, 4 << 20, 100, &mut pcap, &mut truth, &mut io::sink()).unwrap();
                 (totals, pcap, truth)
             };
             let (totals, pcap, truth) = make();
@@ -195,5 +208,13 @@ mod tests {
             assert!(totals.mcp > 0 && totals.mcp < totals.flows / 2, "{profile:?}: {totals:?}");
             assert_eq!(make(), (totals, pcap, truth), "{profile:?}");
         }
+    }
+
+    #[test]
+    fn every_flow_in_tls_leaves_its_keys() {
+        let (mut pcap, mut truth, mut keylog) = (Vec::new(), Vec::new(), Vec::new());
+        let totals = write(Profile::Keys, 1 << 20, 10, &mut pcap, &mut truth, &mut keylog).unwrap();
+        // Of the handshake and of what follows, for both directions, and one for exporters.
+        assert_eq!(keylog.split(|b| *b == b'\n').count() - 1, totals.flows as usize * 5);
     }
 }

@@ -54,7 +54,7 @@ fn end(ip: &str, port: impl Display) -> String {
 fn generated(profile: Profile) -> (Arc<[u8]>, Found) {
     let (mut pcap, mut truth) = (Vec::new(), Vec::new());
     let bytes = if std::env::args().any(|a| a == "--bench") { GENERATED } else { TRIED };
-    write(profile, bytes, OPEN, &mut pcap, &mut truth).unwrap();
+    write(profile, bytes, OPEN, &mut pcap, &mut truth, &mut std::io::sink()).unwrap();
     let flows = String::from_utf8(truth).unwrap();
     let flows = flows.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mcp = flows.filter(|flow| flow["mcp"] == true);

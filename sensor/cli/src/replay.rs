@@ -93,6 +93,9 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
         Failure::usage(format!("cannot read the key log {path}: {e}"))
     })?;
     let keys = Arc::new(keys);
+    if args.keylog.is_some() {
+        tell_keys(&keys, log);
+    }
     // None of these is written over.
     let inputs: Vec<PathBuf> =
         reader.inputs().iter().filter_map(|i| i.path.clone()).chain(args.keylog.clone()).collect();
@@ -176,6 +179,20 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
     } else {
         0
     })
+}
+
+/// What a key log held, so that a wrong one is noticed.
+fn tell_keys(keys: &KeyRing, log: &Log) {
+    let stats = keys.stats();
+    let unread = stats.lines.bad + stats.lines.premaster;
+    if unread > 0 {
+        log.warn(&format!("{} of the key log cannot be used", plural(unread, "line")));
+    }
+    if stats.sessions == 0 {
+        log.warn("the key log holds no key yet");
+    } else {
+        log.debug(&format!("the key log holds keys of {}", plural(stats.sessions, "session")));
+    }
 }
 
 /// What a run does with each record.

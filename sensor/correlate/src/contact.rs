@@ -4,7 +4,7 @@ use crate::correlator::{Correlator, Out};
 use crate::record::{Flow, NoticeCode};
 use crate::unit::{Open, Unit};
 use detect::hosts::normal_host;
-use detect::{ContactKind, ContactSeen, FlowFacts, Weight};
+use detect::{ContactKind, ContactSeen, FlowFacts, Weight, is_nobody};
 use net::{Place, Timestamp};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -67,12 +67,12 @@ impl Correlator {
     /// The known name that name servers gave this address for, where the contact itself shows no name: none was sent,
     /// or what was sent may stand for another, and a key for hiding that one was published.
     fn resolved(&self, seen: &ContactSeen, server: IpAddr) -> Option<String> {
-        let hides = seen.hidden || seen.host.is_empty();
+        let hides = seen.hidden || is_nobody(&seen.host);
         if seen.kind == ContactKind::Dns || !hides || !seen.signals.is_empty() {
             return None;
         }
         let rules = &self.options.generation.rules;
-        let mut names = self.names.at(server).filter(|name| seen.host.is_empty() || self.names.has_key(name));
+        let mut names = self.names.at(server).filter(|name| is_nobody(&seen.host) || self.names.has_key(name));
         names.find(|name| detect::is_known_host(rules, name)).map(str::to_owned)
     }
 
@@ -90,7 +90,8 @@ impl Correlator {
                 tell(format!("a tunnel to {tunnel} was asked for, but inside of it {name}"));
             }
         }
-        if !seen.certificate.is_empty() && !seen.certificate.iter().any(|of| covers(of, &seen.host)) {
+        let complete = !seen.certificate.is_empty() && seen.certificate_left_out == 0;
+        if complete && !seen.certificate.iter().any(|of| covers(of, &seen.host)) {
             tell(format!("{name} was asked for, but the certificate of the server is not for that name"));
         }
     }

@@ -62,7 +62,8 @@ impl Correlator {
         let (client_ip, server_ip) = (open.flow.client.ip(), open.flow.server.ip());
         let address = server_ip.to_string();
         let asked_for = open.request.as_deref().map(|r| &r.host).or(open.contact.as_deref().map(|c| &c.host));
-        let host = asked_for.map(String::as_str).filter(|h| !h.is_empty()).unwrap_or(&address);
+        let asked_for = asked_for.map(String::as_str).filter(|h| !h.is_empty());
+        let (asked, host) = (asked_for.is_some(), asked_for.unwrap_or(&address));
         let seen = Seen {
             host,
             ip: server_ip,
@@ -85,7 +86,8 @@ impl Correlator {
         let (contact, inside) = (open.contact.clone(), open.inside().map(|tls| tls.sni.clone()));
         let question = contact.as_deref().is_some_and(|c| c.kind == ContactKind::Dns);
         // Another server may be meant by the same connection in HTTP/2 and later; what MCP is told must agree.
-        let inner = inside.filter(|sni| !sni.is_empty() && look_alike.is_none() && *sni != host);
+        let other = |sni: &str| asked && !sni.is_empty() && detect::hosts::normal_host(sni) != host;
+        let inner = inside.filter(|sni| look_alike.is_none() && other(sni));
         let inner = inner.map(|sni| format!("TLS was set up for {sni}, but inside of it {host} was asked for"));
         let makes_server = look_alike.is_none() && outcome != "refused" && !question;
         let mut made =

@@ -7,6 +7,7 @@ use crate::rules::{Field, Listed, RuleSet, Signature};
 use crate::{Generation, Scratch, Signal, SignalKind, Weight};
 use net::{Place, Timestamp};
 use proto::tls::{Certificate, ClientHello, ServerHello};
+use std::net::IpAddr;
 
 /// The pack whose hosts come from lists that say themselves how sure they are.
 const HOST_PACK: &str = "mcp.hosts";
@@ -65,6 +66,8 @@ pub struct ContactSeen {
     pub tls: TlsSeen,
     /// Names of the certificate of the server, where it can be seen.
     pub certificate: Vec<String>,
+    /// How many names it has beside those.
+    pub certificate_left_out: usize,
     /// Signals by signatures.
     pub signals: Vec<Signal>,
     /// No more will come of it.
@@ -102,9 +105,15 @@ impl Contact {
             return self.is_wanted();
         }
         self.hello = true;
-        let name = hello.sni.as_ref().and_then(|sni| sni.host()).unwrap_or_default();
+        let mut name = hello.sni.as_ref().and_then(|sni| sni.host()).unwrap_or_default();
         let mut signals = Signals::new(rules, scratch);
         signals.host(name, "tls.sni");
+        if name.is_empty() {
+            let front = hello.sni.as_ref().map_or("", |sni| sni.front());
+            signals.host(front, "tls.sni");
+            name = if signals.telling { front } else { name };
+        }
+        let nobody = is_nobody(name);
         if let Some(via) = self.seen.via_connect.as_deref().map(normal_host).filter(|via| *via != name) {
             signals.host(&via, "host");
         }
@@ -114,7 +123,7 @@ impl Contact {
         self.known = signals.tell();
         self.seen.signals = signals.all;
         self.seen.hidden = hello.ech.is_some() || hello.encrypted_sni;
-        if !self.known && !self.keep && !self.seen.hidden && !name.is_empty() {
+        if !self.known && !self.keep && !self.seen.hidden && !nobody {
             return false;
         }
         cut(name).clone_into(&mut self.seen.host);
@@ -126,7 +135,7 @@ impl Contact {
             ech: self.seen.hidden,
         };
         // Of one that only hides its name, no more can be learnt from the handshake.
-        self.seen.over = !self.known && !self.keep && !name.is_empty();
+        self.seen.over = !self.known && !self.keep && !nobody;
         self.news = self.known || self.seen.over;
         self.is_wanted()
     }
@@ -142,11 +151,13 @@ impl Contact {
     /// The certificate of the server. Its names are looked up where the client named none.
     pub fn certificate(&mut self, rules: &Generation, scratch: &mut Scratch, leaf: &Certificate) {
         self.seen.certificate = leaf.names().take(MAX_NAMES).map(|name| cut(name).to_owned()).collect();
-        if self.seen.host.is_empty() || self.seen.hidden {
+        self.seen.certificate_left_out =
+            leaf.names().skip(MAX_NAMES).count().saturating_add(usize::try_from(leaf.left_out).unwrap_or(usize::MAX));
+        if is_nobody(&self.seen.host) || self.seen.hidden {
             let mut signals = Signals::new(rules, scratch);
             for name in leaf.names().take(MAX_NAMES).filter(|name| !name.starts_with('*')) {
                 signals.host(name, "host");
-                if self.seen.host.is_empty() && signals.telling {
+                if is_nobody(&self.seen.host) && signals.telling {
                     cut(name).clone_into(&mut self.seen.host);
                 }
             }
@@ -191,6 +202,13 @@ impl Contact {
         self.keep || self.known || !self.seen.over
     }
 
+    /// What it holds, in bytes: an estimate.
+    pub fn weight(&self) -> usize {
+        let names = self.seen.certificate.iter().map(|name| size_of::<String>() + name.capacity()).sum::<usize>();
+        // A signal has four short texts; the rest of the hello is kept in some hundred bytes.
+        size_of::<Self>() + 512 + names + self.seen.signals.len() * 2 * size_of::<Signal>()
+    }
+
     /// Whether nothing more will come.
     pub const fn is_over(&self) -> bool {
         self.seen.over
@@ -204,10 +222,16 @@ impl Contact {
     /// All that is known, where there is news since the last call that somebody may want to know: a known server, or
     /// one whose name is hidden and may be known from elsewhere.
     pub fn take_update(&mut self) -> Option<Box<ContactSeen>> {
-        let nameless = self.seen.over && !self.seen.opened && (self.seen.hidden || self.seen.host.is_empty());
+        let nameless = self.seen.over && !self.seen.opened && (self.seen.hidden || is_nobody(&self.seen.host));
         let news = std::mem::take(&mut self.news);
         (news && (self.known || nameless)).then(|| Box::new(self.seen.clone()))
     }
+}
+
+/// Whether the name that was asked for says nothing of who it is: it is empty, or an address.
+pub fn is_nobody(name: &str) -> bool {
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    name.is_empty() || bare.parse::<IpAddr>().is_ok()
 }
 
 /// Whether a name alone, lower case and without port, makes a server possible.
@@ -245,7 +269,9 @@ impl<'r> Signals<'r> {
             let Some(known) = rules.signature(found.signature) else { return };
             let weight = weight_of(known, &found);
             *telling |= weight >= Weight::Medium;
-            push(all, known, on, weight, cut(found.label), 0);
+            // Of a question nothing else says which name it was.
+            let shown = if on == "dns.query" { name } else { found.label };
+            push(all, known, on, weight, cut(shown), 0);
         });
         if on != "dns.query" {
             self.field(&Field::Host, name.as_bytes());

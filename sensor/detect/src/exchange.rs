@@ -21,6 +21,8 @@ const MAX_TEXT: usize = 200;
 const MAX_SIGNALS: usize = 64;
 /// Most messages kept of one exchange between two updates; more are given at once as an update of their own.
 const MAX_MESSAGES: usize = 2048;
+/// Most messages kept that are no JSON-RPC (records of other services look like them), while nothing is told.
+const MAX_UNTOLD: usize = 8;
 
 /// One exchange under inspection.
 #[derive(Debug)]
@@ -102,7 +104,11 @@ impl News for Gathered {
         }
         // Messages of others must not take the place of MCP's.
         let shows = matches!(verdict, Verdict::Proof(_) | Verdict::Strong(_));
-        let most = if shows { 2 * MAX_MESSAGES } else { MAX_MESSAGES };
+        let most = match () {
+            () if shows => 2 * MAX_MESSAGES,
+            () if message.jsonrpc || self.telling => MAX_MESSAGES,
+            () => MAX_UNTOLD,
+        };
         if self.update.messages.len() < most {
             let dir = self.dir.unwrap_or(Direction::ToServer);
             self.update.messages.push(MessageSeen { ts: self.now, dir, message, verdict, sse });
@@ -602,7 +608,7 @@ impl Exchange {
     pub fn take_update(&mut self) -> Option<Box<Update>> {
         if !self.is_relevant() {
             // What is not worth telling must not pile up on a long stream.
-            self.news.update.messages.truncate(8);
+            self.news.update.messages.truncate(MAX_UNTOLD);
             return None;
         }
         let update = &mut self.news.update;

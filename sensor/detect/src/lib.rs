@@ -19,7 +19,7 @@ mod trace;
 
 pub use assess::{Assessment, Confidence, Context};
 pub use classify::{Action, Classification, Classified, classify, direction};
-pub use contact::{Contact, ContactKind, ContactSeen, TlsSeen, is_known_host};
+pub use contact::{Contact, ContactKind, ContactSeen, TlsSeen, is_known_host, is_nobody};
 pub use exchange::Exchange;
 pub use generation::Generation;
 pub use observation::{

@@ -219,7 +219,8 @@ impl App<Context> for FlowApp {
         const FLOW: usize = size_of::<Conn>() + 512;
         let exchanges = self.exchanges.capacity() * size_of::<(ExchangeId, Exchange)>();
         let inside: usize = self.exchanges.iter().map(|(_, exchange)| exchange.weight()).sum();
-        FLOW + self.conn.held_bytes() + exchanges + inside
+        let contact = self.contact.as_deref().map_or(0, Contact::weight);
+        FLOW + self.conn.held_bytes() + exchanges + inside + contact
     }
 
     fn close(mut self, flow: &Flow, end: FlowEnd, cx: &mut Context) {

@@ -91,7 +91,11 @@ impl Datagrams {
         if done.is_err() {
             // A fault in our own code costs this datagram, and what is known of its connection.
             cx.faults += 1;
-            self.connections.remove(&packet.tuple.key().0);
+            let key = packet.tuple.key().0;
+            if self.connections.remove(&key).is_some() {
+                self.age.retain(|(_, aged)| *aged != key);
+                self.held = self.connections.values().map(|connection| connection.observer.held()).sum();
+            }
             tell(cx, packet, false, packet.place, What::Fault);
         }
     }
@@ -127,7 +131,7 @@ impl Datagrams {
             if !quic::looks_like_initial(payload) {
                 return self.unread("quic", packet);
             }
-            while self.age.len() >= MAX_FLOWS || self.held > MAX_HELD {
+            while !self.age.is_empty() && (self.age.len() >= MAX_FLOWS || self.held > MAX_HELD) {
                 self.stats.let_go += 1;
                 self.forget_oldest(cx);
             }
@@ -138,7 +142,14 @@ impl Datagrams {
         }
         let Some(connection) = self.connections.get_mut(&key) else { return };
         if connection.observer.end().is_some() {
-            return self.unread("quic", packet);
+            let (mut contact, mut flipped) = (None, false);
+            let mut sink = Hellos { contact: &mut contact, flipped: &mut flipped, cx, first: packet };
+            let (limits, stats, dir) = (&self.limits, &mut self.stats.quic, Direction::ToServer);
+            let next = connection.observer.next(limits, stats, &mut self.scratch, dir, payload, &mut sink);
+            let Some(observer) = next else { return self.unread("quic", packet) };
+            self.held += observer.held();
+            *connection = Connection { observer, contact, first: packet.clone(), flipped };
+            return connection.news(packet.ts, packet.place, cx);
         }
         let to_server = packet.tuple.src == connection.first.tuple.src;
         let dir = if to_server { Direction::ToServer } else { Direction::ToClient };

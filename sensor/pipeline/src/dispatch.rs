@@ -68,6 +68,10 @@ impl Dispatcher {
         &self.reader
     }
 
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
     /// The next batch with the jobs of each worker; `None` at the end, where only the extras matter.
     ///
     /// # Errors

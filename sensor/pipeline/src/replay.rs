@@ -91,6 +91,7 @@ fn read(dispatcher: &Dispatcher) -> Read {
         packets: dispatcher.packets,
         fragments: dispatcher.fragments.stats().clone(),
         tunnels_forgotten: dispatcher.tunnels.forgotten,
+        key_sessions_forgotten: dispatcher.keys().stats().evicted,
     }
 }
 

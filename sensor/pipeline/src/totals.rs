@@ -38,6 +38,7 @@ pub(crate) struct Read {
     pub(crate) packets: u64,
     pub(crate) fragments: net::FragmentStats,
     pub(crate) tunnels_forgotten: u64,
+    pub(crate) key_sessions_forgotten: u64,
 }
 
 impl Totals {
@@ -149,6 +150,7 @@ impl Totals {
             ("flow_state", net.flows_too_heavy),
             ("fragments", read.fragments.evicted),
             ("tunnel_names", read.tunnels_forgotten),
+            ("key_sessions", read.key_sessions_forgotten),
             ("reassembly", net.holes_over_total_limit),
             ("reassembly_per_direction", net.holes_over_direction_limit),
             ("head_bytes", self.proto.anomalies(proto::Anomaly::HeadTooLarge)),
@@ -157,6 +159,7 @@ impl Totals {
             ("quic_datagrams", self.quic.ends(proto::quic::End::Datagrams)),
             ("quic_hello_bytes", self.quic.ends(proto::quic::End::TooLong)),
             ("tls_hello_bytes", self.proto.tls.ends(proto::tls::End::TooLong)),
+            ("dns_message_bytes", self.proto.dns.too_long),
             ("pipeline_depth", self.proto.anomalies(proto::Anomaly::PipelineTooDeep)),
             ("texts", self.detect.cut.texts_cut),
             ("lists", self.detect.cut.lists_cut),

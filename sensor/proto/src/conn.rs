@@ -201,7 +201,8 @@ pub(crate) enum Protocol {
 impl Protocol {
     const fn reason(self) -> &'static str {
         match self {
-            Self::Tls | Self::ConnectTls => "tls",
+            Self::Tls => "tls",
+            Self::ConnectTls => "connect_tls",
             Self::Http2 | Self::Http2Upgrade(_) | Self::Http2Late => "http2",
             Self::Dns => "dns",
             Self::Ssh => "ssh",
@@ -309,13 +310,18 @@ impl Conn {
         self.over(&mut Context { limits, stats, sink });
     }
 
+    /// Whether it speaks, or began like, DNS.
+    pub(crate) fn is_dns(&self) -> bool {
+        matches!(self.layer, Layer::Dns(_) | Layer::Bypass(Protocol::Dns))
+    }
+
     /// What it holds on the heap, in bytes: an estimate.
     pub fn held_bytes(&self) -> usize {
         match &self.layer {
             Layer::Http1(flow) => flow.held_bytes(),
             Layer::Http2(flow) => flow.held_bytes(),
-            // A flow holds frames and handshakes in parts of these sizes on the average.
-            Layer::Tls(_) | Layer::Dns(_) => 4 << 10,
+            Layer::Tls(tls) => tls.held_bytes(),
+            Layer::Dns(streams) => size_of_val(&**streams) + streams.iter().map(dns::Stream::held).sum::<usize>(),
             Layer::Bypass(_) => 0,
         }
     }

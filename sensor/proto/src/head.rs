@@ -1,5 +1,5 @@
 //! Message heads, as HTTP of any version has them (RFC 9110). Borrowed; built by the HTTP/1 observer here
-//! and, later, by HTTP/2 and the proxy from their own header maps.
+//! and, from their own fields, by that of HTTP/2 and later the proxy.
 
 /// One header field. Names keep the case of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -149,8 +149,8 @@ fn http2_settings(b: &[u8]) -> Probe {
 /// A DNS message with its length in front (RFC 1035 §4.1.1, §4.2.2): a query for one name, with at most the additional
 /// records that queries have, or an answer to one.
 fn dns(b: &[u8]) -> Probe {
-    // The least: a header, and a question about a name of one letter.
-    const LEAST: u8 = 12 + 3 + 4;
+    // The least: a header, and a question about the root.
+    const LEAST: u8 = 12 + 1 + 4;
     let answer = b.get(4).is_some_and(|flags| flags & 0x80 != 0);
     let fits = b.iter().zip(0_usize..14).all(|(&c, i)| match i {
         1 => c >= LEAST || b.first().is_some_and(|&high| high > 0),

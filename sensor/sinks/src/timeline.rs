@@ -68,9 +68,19 @@ impl Filter {
     }
 }
 
-/// Host as asked for; the address where none was seen.
+/// Host as asked for, in HTTP, a question to a name server, or a hello, else as name servers gave it away; the address
+/// where none was seen.
 fn host(d: &Detection) -> &str {
-    d.http.as_ref().map(|h| h.host.as_str()).filter(|h| !h.is_empty()).unwrap_or(&d.flow.server.ip)
+    let signal = |on: &str| d.signals.iter().find(|s| s.on == on).map(|s| s.excerpt.as_str());
+    let http = d.http.as_ref().map(|h| h.host.as_str());
+    let resolved = || signal("dns.answer").or_else(|| d.tls.as_ref().map(|t| t.sni.as_str()));
+    let name = if is_contact(d) { signal("dns.query").or_else(resolved) } else { http };
+    name.filter(|name| !name.is_empty()).unwrap_or(&d.flow.server.ip)
+}
+
+/// Whether nothing that was said can be read: a handshake, or a question to a name server.
+fn is_contact(d: &Detection) -> bool {
+    matches!(d.visibility.as_str(), "tls_metadata" | "quic_metadata" | "dns")
 }
 
 /// Puts calls in order and writes them. Takes every record of a run.
@@ -190,7 +200,8 @@ fn shares(width: usize) -> [usize; 4] {
 fn lines(d: &Detection, width: usize) -> Vec<String> {
     let [client_width, server_width, method_width, what_width] = shares(width);
     let path = d.http.as_ref().map_or("", |h| h.path.as_str());
-    let host = host(d);
+    let name = host(d);
+    let host = if d.visibility == "dns" { &d.flow.server.ip } else { name };
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let server = format!("{host}:{}{path}", d.flow.server.port);
     let time = d.ts.to_string();
@@ -208,6 +219,11 @@ fn lines(d: &Detection, width: usize) -> Vec<String> {
     };
     if let Some(category) = &d.category {
         return vec![line(category, &traced(d), &without_answer(d), "")];
+    }
+    if is_contact(d) {
+        // Who was contacted is all that is known; of a question, the server is who was asked.
+        let outcome = if d.limits.undecoded.is_some() { "encrypted" } else { "" };
+        return vec![line(&d.visibility, if d.visibility == "dns" { name } else { "" }, outcome, "")];
     }
     if d.mcp.calls.is_empty() {
         // Notifications, else what HTTP says: the opening of a stream, an answer of the client, the end of a session.

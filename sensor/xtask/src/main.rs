@@ -9,6 +9,7 @@
 mod check;
 mod flood;
 mod fuzz;
+mod judge;
 mod mutate;
 mod seeds;
 mod sweep;
@@ -27,6 +28,8 @@ const USAGE: &str = "usage: cargo xtask <command>
   flood --bin PATH [--scale PERCENT] [--threads N] [--config FILE] [NAME...]
                             floods at full size through the program: what is found, memory against the budget,
                             processor time
+  judge [CAPTURE [KEYLOG]]  the requests that we read beside those that tshark prints with the same keys, over the
+                            captures of the fixtures or the one that is named
   mutate --bin PATH [--count N] [--seed N] [--jobs N] [--seconds N] [--mib N] [--keep DIR] [DIR...]
                             damaged captures through the program, one process each: panics, hangs, growth
   seeds                     write the seeds of the fuzz targets again";
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["sweep", ref rest @ ..] => sweep::run(rest),
         ["fuzz", target, seconds] => fuzz::run(target, seconds),
         ["flood", ref rest @ ..] => flood::run(rest),
+        ["judge", ref rest @ ..] => judge::run(rest),
         ["mutate", ref rest @ ..] => mutate::run(rest),
         ["seeds"] => seeds::run(),
         ["help" | "--help" | "-h"] => {

@@ -19,7 +19,7 @@ const PATTERNS: &str =
 /// Seeds longer than this are cut.
 const MAX_SEED: usize = 4096;
 
-/// Writes every seed folder again. Seeds that were found by fuzzing start with `found-` and stay.
+/// Writes every seed folder again. Seeds that were found by fuzzing (`found-`) or made by hand (`made-`) stay.
 pub(crate) fn run() -> Result<()> {
     let vectors = vectors()?;
     let mut count = 0;
@@ -250,7 +250,8 @@ fn clear() -> Result<()> {
     for folder in fs::read_dir(seeds)? {
         for entry in fs::read_dir(folder?.path())? {
             let path = entry?.path();
-            if !path.file_name().unwrap_or_default().to_string_lossy().starts_with("found-") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !["found-", "made-"].iter().any(|stays| name.starts_with(stays)) {
                 fs::remove_file(path)?;
             }
         }

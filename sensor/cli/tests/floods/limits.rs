@@ -430,7 +430,7 @@ fn notices_of_one_code() {
 fn every_counter_of_a_limit_stands_in_the_table_for_people() {
     let page = include_str!("../../../../docs/hostile-input.md");
     let (_, table) = page.split_once("\n## Limits\n").unwrap();
-    // In the source: `("name", n)` among the totals, and `.met("name", n)` of the serial stage.
+    // In the source: `("name", n)` among the totals and those of HTTP/2, and `.met("name", n)` of the serial stage.
     let totals = include_str!("../../../pipeline/src/totals.rs");
     let (_, totals) = totals.split_once("let met = [").unwrap();
     let (totals, _) = totals.split_once("];").unwrap();
@@ -439,7 +439,10 @@ fn every_counter_of_a_limit_stands_in_the_table_for_people() {
     let named = |text: &str, open: &str| -> Vec<String> {
         text.split(open).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
     };
-    let counters = [named(totals, "(\""), named(&serial, ".met(\"")].concat();
+    let http2 = include_str!("../../../proto/src/http2/mod.rs");
+    let (_, http2) = http2.split_once("pub fn limits(").unwrap();
+    let (http2, _) = http2.split_once("\n    }").unwrap();
+    let counters = [named(totals, "(\""), named(http2, "(\""), named(&serial, ".met(\"")].concat();
     assert!(counters.len() > 15, "{counters:?}");
     let missing: Vec<_> = counters.into_iter().filter(|name| !table.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");

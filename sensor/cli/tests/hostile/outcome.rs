@@ -47,6 +47,7 @@ impl Outcome {
         match truth {
             Truth::Found => self.rank >= 2,
             Truth::FoundOrNotice => self.rank > 0 || !self.notices.is_empty(),
+            Truth::Contact => self.rank > 0,
             Truth::Clean => self.detections == 0,
         }
     }

@@ -5,7 +5,7 @@ use crate::support::Run;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use testkit::Wire;
-use testkit::hostile::{Area, CHECKLIST, Cover, tricks};
+use testkit::hostile::{Area, Cover, checklist, tricks};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/hostile-input.md");
 /// Writes the page instead of comparing it.
@@ -25,6 +25,8 @@ two threads; behind each comes a plain MCP conversation that must still be found
 - **must be found**: the standards settle what the receiver reads, and it is MCP: `likely` or `confirmed` is demanded.
 - **found or a notice**: receivers differ, or may differ. A detection of any confidence, or a notice about this very
   flow, is demanded; never silence.
+- **must be possible**: what is said is encrypted, but whom it is said to is not, and the list knows that server. A
+  detection of any confidence is demanded.
 - **must not be accused**: harmless, whatever it looks like. No detection at any confidence.
 ";
 
@@ -35,7 +37,7 @@ fn the_page_says_what_comes_of_every_trick() {
     for area in Area::ALL {
         write!(page, "\n## {}\n\n| trick | why | demanded | outcome |\n| --- | --- | --- | --- |\n", area.heading())
             .unwrap();
-        for item in CHECKLIST.iter().filter(|item| item.area == area) {
+        for item in checklist().filter(|item| item.area == area) {
             match item.cover {
                 Cover::Later(why) => writeln!(page, "| **{}** | {why} | later | |", item.what).unwrap(),
                 Cover::Tricks(names) => {

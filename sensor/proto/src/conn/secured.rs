@@ -75,6 +75,14 @@ impl Tls {
         Self { observer: Observer::new(), protocol, via, flipped, wanted: true, told: false, inside }
     }
 
+    /// What it holds on the heap, in bytes, with itself.
+    pub(super) fn held_bytes(&self) -> usize {
+        let inside = self.inside.as_deref().map_or(0, |inside| {
+            size_of::<Inside>() + inside.decryptor.held() + inside.conn.as_ref().map_or(0, Conn::held_bytes)
+        });
+        size_of::<Self>() + self.observer.held() + inside
+    }
+
     pub(super) fn flipped(&self) -> Option<bool> {
         self.flipped
     }

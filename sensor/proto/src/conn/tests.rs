@@ -221,6 +221,23 @@ fn messages_of_name_servers_are_told_on_any_port() {
     assert!(flipped);
 }
 
+#[test]
+fn what_waits_of_a_hello_or_a_message_is_weighed() {
+    let (limits, mut stats, mut log) = (Limits::default(), Stats::default(), Log::default());
+    let beginning = [&[1, 0, 0xea, 0x60][..], &vec![3; 58_000]].concat();
+    let mut conn = Conn::new(false);
+    conn.bytes(&limits, &mut stats, ToServer, &records(&beginning, 16_000), &mut log);
+    assert!((58_000..140_000).contains(&conn.held_bytes()), "{}", conn.held_bytes());
+    conn.close(&limits, &mut stats, &mut log);
+    let ask = b"\x00\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03mcp\x07example\0\0\x01\0\x01";
+    let mut conn = Conn::new(false);
+    conn.bytes(&limits, &mut stats, ToServer, ask, &mut log);
+    let before = conn.held_bytes();
+    let half = [&[0x0f, 0xa0][..], &ask[2..14], &[0; 3000]].concat();
+    conn.bytes(&limits, &mut stats, ToServer, &half, &mut log);
+    assert!(conn.held_bytes() >= before + 3000, "{before} {}", conn.held_bytes());
+}
+
 proptest! {
     #[test]
     fn cutting_the_flow_and_its_records_elsewhere_changes_nothing(

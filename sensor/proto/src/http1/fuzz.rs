@@ -157,7 +157,8 @@ pub fn fuzz_http1(data: &[u8]) {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             1 + (seed >> 16) as usize % most
         });
-        if !cuts_may_show(&whole.1) {
+        // A long answer of DNS is known only where its first 14 bytes come in one piece.
+        if !cuts_may_show(&whole.1) && !whole.2.is_dns() {
             assert_eq!(whole.0, cut.0, "cut into pieces of at most {most}");
         }
     }

@@ -300,6 +300,10 @@ impl Flow {
     }
 
     fn content_begins<S: PartSink>(&mut self, cx: &mut Context<'_, S>, wire: Direction, frame: Frame) {
+        let whole = !wire.of(&self.lanes).lossy;
+        if frame.kind == DATA && frame.left > 0 && whole && self.has_no_place_for_data(wire, frame.stream) {
+            self.odd(cx, wire);
+        }
         let lane = wire.of_mut(&mut self.lanes);
         match frame.kind {
             HEADERS => lane.block_begins(Block::of_headers(frame.stream, frame.has(END_STREAM))),

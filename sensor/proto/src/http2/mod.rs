@@ -252,6 +252,15 @@ impl Flow {
         }
     }
 
+    /// Whether no DATA may come on a stream: it has not begun, or its sender ended it (RFC 9113 §5.1).
+    fn has_no_place_for_data(&mut self, wire: Direction, id: u32) -> bool {
+        let dir = self.role(wire);
+        match self.streams.get(id) {
+            Some(stream) => stream.is_ended(dir),
+            None => !self.streams.is_closed(id) && !self.streams.request_may_be_lost(id),
+        }
+    }
+
     /// `n` bytes of DATA are lost; 0 where the number is unknown.
     fn data_lost<S: PartSink>(&mut self, cx: &mut Context<'_, S>, wire: Direction, id: u32, n: u64) {
         let dir = self.role(wire);

@@ -77,6 +77,14 @@ pub fn fuzz_quic(data: &[u8]) {
         rest = after;
     }
     let limits = Limits { crypto_bytes: 2048, crypto_pieces: 1024, ..Limits::default() };
+    let (mut over, mut stats, mut scratch) = (Observer::new(), Stats::default(), Scratch::default());
+    over.finish(&mut stats);
+    for (dir, datagram) in &datagrams {
+        if let Some(next) = over.next(&limits, &mut stats, &mut scratch, *dir, datagram, &mut Seen::default()) {
+            over = next;
+            over.finish(&mut stats);
+        }
+    }
     read(&limits, datagrams);
 
     // Frames as they are, and cut in two.

@@ -179,10 +179,21 @@ fn id(reader: &mut Reader<'_>) -> Option<Id> {
     Id::new(reader.take(usize::from(len))?)
 }
 
-/// Whether a datagram begins with an Initial packet of version 1 or 2, as far as its header shows. A datagram that
-/// was cut on its way into the capture may be one.
+/// Packets of a datagram among which an Initial packet is looked for.
+const LOOKED_AT: usize = 4;
+
+/// Whether a datagram holds an Initial packet of version 1 or 2, as far as its headers show: in front, or behind early
+/// data (RFC 9000 §12.2). A datagram that was cut on its way into the capture may be one.
 pub fn looks_like_initial(datagram: &[u8]) -> bool {
-    matches!(Packet::read(datagram), Packet::Long { kind: Kind::Initial(_), .. } | Packet::Cut(Kind::Initial(_)))
+    let mut rest = datagram;
+    for _ in 0..LOOKED_AT {
+        match Packet::read(rest) {
+            Packet::Long { kind: Kind::Initial(_), .. } | Packet::Cut(Kind::Initial(_)) => return true,
+            Packet::Long { kind: Kind::Other, bytes, .. } => rest = rest.get(bytes.len()..).unwrap_or_default(),
+            _ => return false,
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -220,6 +231,11 @@ mod tests {
             ("without the fixed bit", with(b"\x80\0\0\0\x01\x01a\x01b\0\x14"), true),
             ("with a token", with(b"\xc0\0\0\0\x01\x01a\x01b\x03abc\x14"), true),
             ("more behind it", with(b"\xc0\0\0\0\x01\x01a\x01b\0\x14ab"), true),
+            (
+                "behind early data",
+                [with(b"\xd0\0\0\0\x01\x01a\x01b\x14"), with(b"\xc0\0\0\0\x01\x01a\x01b\0\x14")].concat(),
+                true,
+            ),
             ("cut", with(b"\xc0\0\0\0\x01\x01a\x01b\0\x15"), true),
             ("a cut handshake", with(b"\xe0\0\0\0\x01\x01a\x01b\x15"), false),
             ("handshake", with(b"\xe0\0\0\0\x01\x01a\x01b\x14"), false),

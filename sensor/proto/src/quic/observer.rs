@@ -2,7 +2,7 @@
 
 use super::assembly::{Added, Assembly};
 use super::frame::{Frame, Frames};
-use super::header::{Id, Kind, Packet};
+use super::header::{Id, Kind, Packet, looks_like_initial};
 use super::keys::{Keys, is_genuine_retry};
 use super::{End, Limits, Stats, Version, VersionClass, Want};
 use crate::tls::{ClientHello, ServerHello, Transport};
@@ -10,6 +10,11 @@ use net::Direction;
 
 /// Most times that a client begins anew with another connection id (after a Retry, after Version Negotiation).
 const MAX_RESTARTS: usize = 4;
+
+/// Most ids that are remembered of connections that ended.
+const MAX_PAST: usize = 8;
+/// How often it is tried whether another connection begins, until one does.
+const MAX_TRIES: u8 = 64;
 
 /// Types of handshake messages (RFC 8446 §4).
 const CLIENT_HELLO: u8 = 1;
@@ -38,6 +43,10 @@ pub struct Observer {
     keys: u32,
     end: Option<End>,
     connection: Option<Box<Connection>>,
+    /// Ids that clients began connections with which ended here; the oldest first.
+    past: Vec<Id>,
+    /// How often [`Observer::next`] was asked in vain.
+    tries: u8,
 }
 
 /// What is known once an Initial packet of the client was decrypted.
@@ -114,6 +123,28 @@ impl Observer {
         }
     }
 
+    /// The observer of another connection on the same ports, behind the [`end`](Self::end) of this one: where the
+    /// datagram opens with keys of an id that none began with before (RFC 9000 §5.2). It has read the datagram.
+    pub fn next(
+        &mut self,
+        limits: &Limits,
+        stats: &mut Stats,
+        scratch: &mut Scratch,
+        dir: Direction,
+        datagram: &[u8],
+        sink: &mut impl Sink,
+    ) -> Option<Self> {
+        let Packet::Long { to, .. } = Packet::read(datagram) else { return None };
+        if self.end.is_none() || self.tries >= MAX_TRIES || self.past.contains(&to) || !looks_like_initial(datagram) {
+            return None;
+        }
+        let mut next = Self { past: self.past.clone(), ..Self::default() };
+        next.feed(limits, stats, scratch, dir, datagram, sink);
+        let opened = next.connection.is_some() || next.end.is_some();
+        self.tries += u8::from(!opened);
+        opened.then_some(next)
+    }
+
     /// The flow is forgotten.
     pub fn finish(&mut self, stats: &mut Stats) {
         if self.end.is_none() {
@@ -142,7 +173,11 @@ impl Observer {
 
     fn close(&mut self, stats: &mut Stats, end: End) -> Want {
         stats.count_end(end);
-        (self.end, self.connection) = (Some(end), None);
+        self.end = Some(end);
+        if let Some(connection) = self.connection.take() {
+            self.past.extend(connection.old.iter().chain([&connection.id]));
+            self.past.drain(..self.past.len().saturating_sub(MAX_PAST));
+        }
         Want::Nothing(end)
     }
 

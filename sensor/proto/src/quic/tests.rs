@@ -2,7 +2,7 @@ use super::fuzz::{Seen, fuzz_quic, read};
 use super::vectors::{
     CLIENT_FRAME, CLIENT_ID, CLIENT_V1, CLIENT_V2, RETRY_V1, RETRY_V2, SERVER_FRAMES, SERVER_V1, SERVER_V2, unhex,
 };
-use super::{End, Limits, Stats, Version, VersionClass};
+use super::{End, Limits, Observer, Scratch, Stats, Version, VersionClass};
 use crate::tls;
 use net::Direction;
 use net::Direction::{ToClient, ToServer};
@@ -61,6 +61,39 @@ fn the_examples_of_the_specifications_are_read() {
         assert_eq!((*v, hello.version, hello.cipher), (version, tls::Version::TLS13, 0x1301));
         assert_eq!((end, stats.initials, stats.undecrypted), (End::Hellos, 2, 0));
     }
+}
+
+#[test]
+fn another_connection_on_the_same_ports_begins_with_an_id_of_its_own() {
+    let (limits, mut stats, mut scratch) = (Limits::default(), Stats::default(), Scratch::default());
+    let (mut observer, mut seen) = (Observer::new(), Seen::default());
+    let (_, opening) = first(crypto(0, &hello()));
+    let (_, usual) = usual_answer();
+    observer.feed(&limits, &mut stats, &mut scratch, ToServer, &opening, &mut seen);
+    let other = Initial::client(b"another", 0, crypto(0, &hello())).seal(Side::Client, b"another");
+    let mut next = |observer: &mut Observer, datagram: &[u8]| {
+        observer.next(&limits, &mut stats, &mut scratch, ToServer, datagram, &mut seen)
+    };
+    assert!(next(&mut observer, &other).is_none(), "the first has not ended");
+    observer.feed(&limits, &mut Stats::default(), &mut Scratch::default(), ToClient, &usual, &mut Seen::default());
+    assert_eq!(observer.end(), Some(End::Hellos));
+    let late = Initial::client(b"server-id", 1, ack()).seal(Side::Client, ID);
+    for (what, datagram) in [("sent again", &opening), ("what follows", &late), ("of the server", &usual)] {
+        assert!(next(&mut observer, datagram).is_none(), "{what}");
+    }
+    let mut second = next(&mut observer, &other).expect("another");
+    assert_eq!((second.client(), second.end()), (Some(ToServer), None));
+    second.finish(&mut Stats::default());
+    for (what, datagram) in [("of the first", &opening), ("of the second", &other)] {
+        assert!(next(&mut second, datagram).is_none(), "{what}");
+    }
+    for n in 0..100_u8 {
+        let broken = Initial::client(&[n; 8], 0, crypto(0, &hello())).seal(Side::Server, ID);
+        assert!(next(&mut second, &broken).is_none());
+    }
+    let third = Initial::client(b"third one", 0, crypto(0, &hello())).seal(Side::Client, b"third one");
+    assert!(next(&mut second, &third).is_none(), "too many were tried in vain");
+    assert_eq!(seen.client.len(), 2);
 }
 
 #[test]

@@ -18,9 +18,13 @@ pub struct Limits {
     pub lone_bytes: u64,
 }
 
+/// Longest body of a client hello that its fields can make, in bytes (RFC 8446 §4.1.2): version and random, 32 bytes of
+/// session id, 64 KiB of cipher suites, 255 compression methods, 64 KiB of extensions. Some servers take it all.
+const MAX_HELLO: usize = 34 + 33 + (2 + 0xfffe) + 256 + (2 + 0xffff);
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { message_bytes: 64 << 10, handshake_bytes: 512 << 10, lone_bytes: 64 << 10 }
+        Self { message_bytes: MAX_HELLO, handshake_bytes: 512 << 10, lone_bytes: 64 << 10 }
     }
 }
 

@@ -140,6 +140,13 @@ impl Sni {
         (self.problems.0 & NO_HOST == 0).then_some(&self.text)
     }
 
+    /// Where the name cannot be that of a host, what stands before the first byte that no host name holds: some
+    /// receivers stop there.
+    pub fn front(&self) -> &str {
+        let end = self.text.find(|c: char| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_' | '.'));
+        self.text.get(..end.unwrap_or(self.text.len())).unwrap_or_default().trim_end_matches('.')
+    }
+
     /// The name to be shown: as [`Sni::host`] where that is one, else what was sent in lower case, with bytes that are
     /// not printable ASCII as `\x00`, cut at [`MAX_SNI`] bytes. Empty where no name was sent.
     pub fn text(&self) -> &str {
@@ -270,6 +277,20 @@ mod tests {
             (b"", None, "", &[P::Empty]),
         ] {
             check(&list(&[(0, name)]), host, text, problems);
+        }
+    }
+
+    #[test]
+    fn what_stands_before_an_odd_byte_can_be_asked_for() {
+        for (name, front) in [
+            (&b"MCP.example\0"[..], "mcp.example"),
+            (b"mcp.example\0.other.example", "mcp.example"),
+            (b"mcp.example:443", "mcp.example"),
+            (b"mcp.example..", "mcp.example"),
+            (b"\0mcp.example", ""),
+            (b"", ""),
+        ] {
+            assert_eq!(Sni::parse(&list(&[(0, name)]), false).front(), front);
         }
     }
 

@@ -60,6 +60,36 @@ fn a_filter_names_a_host_an_address_or_a_session_and_nothing_else() {
 }
 
 #[test]
+fn contacts_are_named_by_what_names_them() {
+    let contact = |visibility: &str, sni: &str, signal: Option<(&str, &str)>| {
+        let mut detection = call(0, "x");
+        (detection.http, detection.visibility) = (None, visibility.to_owned());
+        detection.mcp.calls.clear();
+        detection.mcp.session = None;
+        detection.tls.as_mut().unwrap().sni = sni.to_owned();
+        detection.signals.truncate(1);
+        if let Some((on, excerpt)) = signal {
+            (detection.signals[0].on, detection.signals[0].excerpt) = (on.to_owned(), excerpt.to_owned());
+        }
+        detection.limits.undecoded = (visibility != "dns").then(|| "tls".to_owned());
+        detection
+    };
+    for (detection, want) in [
+        (contact("tls_metadata", "mcp.example.com", None), "mcp.example.com:80"),
+        (contact("quic_metadata", "front.example", Some(("dns.answer", "mcp.example.com"))), "mcp.example.com:80"),
+        (contact("tls_metadata", "", None), "203.0.113.9:80"),
+        (contact("dns", "", Some(("dns.query", "mcp.example.com"))), "203.0.113.9:80"),
+    ] {
+        let text = drawn("", 200, vec![detection.clone()]);
+        assert!(text.contains(want) && text.contains(&detection.visibility), "{text}");
+        assert_eq!(text.contains("encrypted"), detection.visibility != "dns", "{text}");
+        let named = detection.visibility == "dns" || want.starts_with("mcp");
+        assert_eq!(Filter::new("mcp.example.com").shows(&detection), named, "{text}");
+        assert_eq!(text.contains("mcp.example.com"), named, "{text}");
+    }
+}
+
+#[test]
 fn calls_come_in_the_order_of_time_however_late_they_are_told() {
     let text = drawn("", 120, vec![call(900, "third"), call(0, "first"), call(300, "second"), call(60_000, "last")]);
     let places: Vec<_> = ["first", "second", "third", "last"].map(|tool| text.find(tool).unwrap()).into();

@@ -1,18 +1,22 @@
 //! Hostile input with its truth: what a sender may do so that a sensor reads other bytes than the receiver, or none.
 //!
-//! Each [`Trick`] plays itself on a flow of its own and states what a sensor must make of it, and why. [`CHECKLIST`]
+//! Each [`Trick`] plays itself on a flow of its own and states what a sensor must make of it, and why. [`checklist`]
 //! says which trick stands for which way of hiding, so that a reader can see what is covered and what waits for a
 //! protocol that is not read yet. A capture of a trick ends with the [canary](Scene::canary), plain MCP on addresses of
 //! its own: whatever the trick did, that must be found.
 
 mod checklist;
 mod codings;
+mod dns;
 mod http;
+mod http2;
 mod json;
 mod network;
+mod quic;
 mod streams;
+mod tls;
 
-pub use checklist::{Area, CHECKLIST, Cover, Item};
+pub use checklist::{Area, Cover, Item, checklist};
 
 use crate::capture::Odd;
 use crate::http as message;
@@ -27,6 +31,8 @@ pub enum Truth {
     Found,
     /// Receivers differ: a detection, or a notice about this flow. Never silence.
     FoundOrNotice,
+    /// What is said is encrypted, but a server is named that the list knows: a detection of any confidence.
+    Contact,
     /// Harmless, whatever it looks like: no detection at any confidence.
     Clean,
 }
@@ -37,6 +43,7 @@ impl Truth {
         match self {
             Self::Found => "must be found",
             Self::FoundOrNotice => "found or a notice",
+            Self::Contact => "must be possible",
             Self::Clean => "must not be accused",
         }
     }
@@ -147,9 +154,11 @@ impl Trick {
     }
 }
 
-/// Every trick, in the order of [`CHECKLIST`].
+/// Every trick, in the order of [`checklist`].
 pub fn tricks() -> Vec<Trick> {
-    [network::tricks(), http::tricks(), codings::tricks(), json::tricks(), streams::tricks()].concat()
+    let clear = [network::tricks(), http::tricks(), codings::tricks(), json::tricks(), streams::tricks()];
+    let others = [http2::tricks(), tls::tricks(), quic::tricks(), dns::tricks()];
+    [clear.concat(), others.concat()].concat()
 }
 
 fn found(name: &'static str, why: &'static str, turns: fn() -> Vec<Turn>) -> Trick {
@@ -158,6 +167,10 @@ fn found(name: &'static str, why: &'static str, turns: fn() -> Vec<Turn>) -> Tri
 
 fn either(name: &'static str, why: &'static str, turns: fn() -> Vec<Turn>) -> Trick {
     Trick { name, why, truth: Truth::FoundOrNotice, play: Play::Turns(turns) }
+}
+
+fn contact(name: &'static str, why: &'static str, turns: fn() -> Vec<Turn>) -> Trick {
+    Trick { name, why, truth: Truth::Contact, play: Play::Turns(turns) }
 }
 
 fn clean(name: &'static str, why: &'static str, turns: fn() -> Vec<Turn>) -> Trick {
@@ -214,7 +227,7 @@ mod tests {
         let names: Vec<_> = tricks().iter().map(|t| t.name).collect();
         let mut left: BTreeSet<_> = names.iter().copied().collect();
         assert_eq!(left.len(), names.len(), "a name is used twice");
-        for item in CHECKLIST {
+        for item in checklist() {
             match item.cover {
                 Cover::Tricks(by) => {
                     assert!(!by.is_empty(), "{}: nothing covers it", item.what);

@@ -1,8 +1,8 @@
 //! CONNECT, upgrades and WebSocket.
 
 use super::{c, check, check_with, outcome, s};
-use crate::http1::fuzz::Event;
 use crate::Limits;
+use crate::http1::fuzz::Event;
 use net::Direction::{ToClient, ToServer};
 
 const ASK: &[u8] = b"GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";

@@ -104,8 +104,14 @@ impl Decoder {
     pub(crate) fn decode(&mut self, input: &[u8], limit: usize, out: &mut FieldList) -> Result<usize, Broken> {
         let mut rest = input;
         while !rest.is_empty() {
-            match self.field(rest, limit, out) {
-                Ok(Some(after)) => rest = after,
+            // A field may take as many bytes as would be kept of it, had it come in parts.
+            let within = rest.get(..limit).unwrap_or(rest);
+            let read = match self.field(within, limit, out) {
+                Ok(None) if within.len() < rest.len() => Err(Broken::TooLong),
+                read => read,
+            };
+            match read {
+                Ok(Some(after)) => rest = rest.get(within.len() - after.len()..).unwrap_or_default(),
                 Ok(None) => break,
                 Err(broken) => {
                     out.bad |= broken == Broken::Number;

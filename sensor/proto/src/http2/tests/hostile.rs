@@ -37,7 +37,7 @@ fn forbidden_frames_are_told_once_and_hide_nothing() {
             f.frame(1, END_HEADERS | PRIORITY | PADDED, 1, &padded(b"1234", 9))
         }),
         ("a continuation of nothing", |f, _| f.frame(9, END_HEADERS, 1, b"\x82")),
-        ("a block interrupted by data", |f, _| f.frame(1, 0, 1, b"").data(1, b"x", false)),
+        ("a block interrupted by data", |f, _| f.frame(1, 0, 1, b"").data(1, b"", false)),
         ("a block continued on another stream", |f, _| f.frame(1, 0, 1, b"").frame(9, END_HEADERS, 3, b"\x82")),
         ("a response of a client", |f, c| f.headers(1, &c.response("200", &[]), true)),
         ("a promise of a client", |f, c| f.promise(1, 2, &c.request("GET", "/", &[]))),
@@ -118,7 +118,7 @@ fn a_second_head_on_a_stream_is_told_and_changes_nothing() {
 }
 
 #[test]
-fn data_that_belongs_to_no_stream_is_counted() {
+fn data_that_belongs_to_no_stream_is_told_and_counted() {
     let mut c = Encoder::default();
     let client = Frames::client()
         .settings(&[])
@@ -126,7 +126,7 @@ fn data_that_belongs_to_no_stream_is_counted() {
         .headers(1, &c.request("POST", "/a", &[]), true)
         .data(1, b"behind", false);
     let got = read(client, Frames::default());
-    assert_eq!(got.to_server, ["0 POST /a 2 [host=mcp.example]", "0 end"]);
+    assert_eq!(got.to_server, ["- bad_http2", "0 POST /a 2 [host=mcp.example]", "0 end", "- bad_http2"]);
     assert_eq!(got.stats.uninspected.http2, 12);
 }
 
