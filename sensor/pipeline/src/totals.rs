@@ -108,6 +108,7 @@ impl Totals {
             ("http1_resynchronised", self.proto.resynchronisations),
             ("http2_requests", self.proto.http2.requests),
             ("http2_responses", self.proto.http2.responses),
+            ("grpc_requests", self.proto.http2.grpc_requests),
             ("tls_client_hellos", self.proto.tls.client_hellos),
             ("tls_server_hellos", self.proto.tls.server_hellos),
             ("tls_certificates", self.proto.tls.certificates),

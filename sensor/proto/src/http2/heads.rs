@@ -264,6 +264,7 @@ impl Flow {
         let method = if websocket { b"GET" } else { pseudo.method.unwrap_or_default() };
         let (method, target) = (String::from_utf8_lossy(method), String::from_utf8_lossy(target.unwrap_or_default()));
         cx.stats.http2.requests += 1;
+        cx.stats.http2.grpc_requests += u64::from(fields.iter().any(is_grpc));
         with_headers(fields, first, same, |headers| {
             let via_connect = self.via.as_deref();
             let head = RequestHead { method: &method, target: &target, version: "2", headers, via_connect };
@@ -323,4 +324,10 @@ impl Flow {
             cx.anomaly(Some(exchange), ToClient, Anomaly::BadHttp2);
         }
     }
+}
+
+/// `application/grpc`, alone or with a format behind it (gRPC over HTTP/2, "Requests").
+fn is_grpc((name, value): (&str, &[u8])) -> bool {
+    let Some((start, rest)) = value.split_at_checked(b"application/grpc".len()) else { return false };
+    name == "content-type" && start.eq_ignore_ascii_case(b"application/grpc") && matches!(rest, [] | [b'+' | b';', ..])
 }

@@ -54,6 +54,8 @@ pub struct Stats {
     pub frames: u64,
     /// Request heads, promised ones (§8.4) included.
     pub requests: u64,
+    /// Requests of gRPC, by their content type; their framed messages are nothing that MCP sends.
+    pub grpc_requests: u64,
     /// Final response heads.
     pub responses: u64,
     /// Interim responses (1xx), which are not reported.
@@ -82,6 +84,7 @@ impl Stats {
         self.connections += other.connections;
         self.frames += other.frames;
         self.requests += other.requests;
+        self.grpc_requests += other.grpc_requests;
         self.responses += other.responses;
         self.interim += other.interim;
         self.trailers += other.trailers;

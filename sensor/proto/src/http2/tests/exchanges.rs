@@ -39,6 +39,24 @@ fn a_call_and_its_answer_are_one_exchange() {
 }
 
 #[test]
+fn grpc_is_told_apart_by_its_content_type() {
+    for (kind, is) in [
+        ("application/grpc", 1),
+        ("application/grpc+proto", 1),
+        ("Application/gRPC;charset=x", 1),
+        ("application/grpc-web", 0),
+        ("application/json", 0),
+    ] {
+        let ask = Encoder::default().request("POST", "/a.B/C", &[("content-type", kind), ("te", "trailers")]);
+        let client = Frames::client().settings(&[]).headers(1, &ask, false).data(1, b"\0\0\0\0\x02hi", true);
+        let head = format!("0 POST /a.B/C 2 [host=mcp.example, content-type={kind}, te=trailers]");
+        let stats =
+            check(client, Frames::default().settings(&[]), &[&head, r"0 body \x00\x00\x00\x00\x02hi", "0 end"], &["0 cut"]);
+        assert_eq!(stats.http2.grpc_requests, is, "{kind}");
+    }
+}
+
+#[test]
 fn streams_interleave() {
     let (mut c, mut s) = (Encoder::default(), Encoder::default());
     let client = Frames::client()
