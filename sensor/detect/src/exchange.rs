@@ -2,27 +2,23 @@
 //! the same. Owned, `Send`, no lifetime, no thread id.
 
 use crate::contact::weight_of;
-use crate::inspect::{Inspector, News, Promise, count};
+use crate::inspect::{Inspector, Promise, count};
 use crate::kept::KeptHead;
-use crate::observation::{EndpointSeen, MessageSeen, RequestSeen, ResponseSeen, SideEnd, Update};
+use crate::observation::{EndpointSeen, ResponseSeen, SideEnd, Update};
 use crate::rules::{Field, Listed};
 use crate::{Generation, Scratch, Side, Signal, SignalKind, Trace, Weight};
-use mcp::{BodyKind, Doubt, LookAlike, Message, Verdict};
+use mcp::{BodyKind, Doubt, LookAlike};
 use net::{Direction, Place, Timestamp};
 use proto::coding::{Codings, Unsupported};
-use proto::{EndKind, Headers, RequestHead, ResponseHead};
+use proto::{EndKind, RequestHead, ResponseHead};
 use std::sync::Arc;
 
+mod gathered;
+mod heads;
 mod traces;
 
-/// Longest kept User-Agent, host or excerpt, in bytes.
-const MAX_TEXT: usize = 200;
-/// Most signals kept of one exchange between two updates.
-const MAX_SIGNALS: usize = 64;
-/// Most messages kept of one exchange between two updates; more are given at once as an update of their own.
-const MAX_MESSAGES: usize = 2048;
-/// Most messages kept that are no JSON-RPC (records of other services look like them), while nothing is told.
-const MAX_UNTOLD: usize = 8;
+use gathered::{Gathered, MAX_UNTOLD};
+use heads::{authority, codings, cut, is_form, is_page, safe_value, says_json, seen, without_query};
 
 /// One exchange under inspection.
 #[derive(Debug)]
@@ -70,81 +66,6 @@ struct SideState {
     over: bool,
     /// It came to its own end, and all of it was read.
     whole: bool,
-}
-
-/// News since the last update.
-#[derive(Debug, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
-struct Gathered {
-    update: Update,
-    /// Something here is worth telling.
-    telling: bool,
-    weak: u8,
-    /// A pattern that may count hit a body.
-    pattern_hit: bool,
-    now: Timestamp,
-    dir: Option<Direction>,
-    look_alike: Option<LookAlike>,
-    /// A message that only MCP sends came.
-    shown: bool,
-    neutral: bool,
-    endpoint: Option<Vec<u8>>,
-}
-
-impl News for Gathered {
-    fn message(&mut self, message: Message, sse: bool) {
-        let verdict = mcp::judge(&message);
-        match &verdict {
-            Verdict::Proof(_) | Verdict::Strong(_) => {
-                self.telling = true;
-                self.shown = true;
-            }
-            Verdict::Neutral => self.neutral |= message.jsonrpc,
-            Verdict::LookAlike(what) => self.look_alike = Some(*what),
-        }
-        // Messages of others must not take the place of MCP's.
-        let shows = matches!(verdict, Verdict::Proof(_) | Verdict::Strong(_));
-        let most = match () {
-            () if shows => 2 * MAX_MESSAGES,
-            () if message.jsonrpc || self.telling => MAX_MESSAGES,
-            () => MAX_UNTOLD,
-        };
-        if self.update.messages.len() < most {
-            let dir = self.dir.unwrap_or(Direction::ToServer);
-            self.update.messages.push(MessageSeen { ts: self.now, dir, message, verdict, sse });
-        }
-    }
-
-    fn event(&mut self, name: &[u8], head: &[u8]) {
-        if name == b"endpoint" && self.endpoint.is_none() {
-            self.endpoint = Some(head.to_vec());
-        }
-    }
-
-    fn signal(&mut self, signal: Signal) {
-        self.pattern_hit |= signal.weight >= Weight::Medium;
-        self.push(signal);
-    }
-}
-
-impl Gathered {
-    fn push(&mut self, signal: Signal) {
-        if self.update.signals.len() < MAX_SIGNALS {
-            self.update.signals.push(signal);
-        }
-    }
-
-    /// One weak sign is not worth telling, two are.
-    fn weigh(&mut self, weight: Weight) {
-        self.weak += u8::from(weight == Weight::Weak && self.weak < 2);
-        self.telling |= weight >= Weight::Medium || self.weak >= 2;
-    }
-
-    fn structure(&mut self, id: &str, on: &str, weight: Weight, excerpt: &str) {
-        self.weigh(weight);
-        let excerpt = cut(excerpt).to_owned();
-        self.push(Signal { id: id.into(), kind: SignalKind::Structure, on: on.into(), weight, excerpt, offset: 0 });
-    }
 }
 
 impl Exchange {
@@ -538,6 +459,7 @@ impl Exchange {
                 scratch.give_back(inspector);
             }
         }
+        scratch.stats.news_left_out += std::mem::take(&mut self.news.left_out);
         let side = dir.of_mut(&mut self.sides);
         side.over = true;
         side.whole = whole;
@@ -647,94 +569,4 @@ impl Exchange {
             }
         }
     }
-}
-
-impl Gathered {
-    fn at(&mut self, ts: Timestamp, dir: Direction) {
-        self.now = ts;
-        self.dir = Some(dir);
-    }
-}
-
-/// What is told of a request.
-fn seen(kept: &KeptHead) -> RequestSeen {
-    kept.read(|head| {
-        let authority = authority(head);
-        let on_https = head.target.get(..8).is_some_and(|t| t.eq_ignore_ascii_case("https://"));
-        RequestSeen {
-            ts: kept.ts,
-            place: kept.place,
-            version: head.version,
-            method: if mcp::looks_secret(head.method) { "…" } else { cut(head.method) }.to_owned(),
-            host: cut(&crate::hosts::normal_host(authority)).to_owned(),
-            authority: cut(authority).to_owned(),
-            scheme: if on_https { "https" } else { "http" },
-            user_agent: head.headers.text("user-agent").map(|ua| mcp::clean_text(cut(ua))),
-            proxied: head.method == "CONNECT" || head.target.contains("://") && !head.target.starts_with('/'),
-            is_form: head.headers.text("content-type").is_some_and(is_form),
-            target_key: mcp::target_key(authority, head.target),
-            facts: mcp::request_facts(head),
-        }
-    })
-}
-
-/// `application/json` and all that ends in `+json`.
-fn says_json(content_type: &str) -> bool {
-    content_type.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"json"))
-}
-
-fn without_query(target: &str) -> &str {
-    target.split('?').next().unwrap_or_default()
-}
-
-/// The authority a request is for: that of an absolute target, else `Host` (RFC 9112 §3.3).
-fn authority<'a>(head: &RequestHead<'a>) -> &'a str {
-    if let Some((_, rest)) = head.target.split_once("://").filter(|(scheme, _)| scheme.len() <= 5) {
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let authority = rest.get(..end).unwrap_or(rest);
-        return authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    }
-    if head.method == "CONNECT" {
-        return head.target;
-    }
-    head.headers.text("host").or(head.via_connect).unwrap_or("")
-}
-
-/// All content codings (RFC 9110 §8.4); `None` where there is none.
-fn codings(headers: &Headers<'_>, scratch: &Scratch) -> Option<Result<Codings, Unsupported>> {
-    Codings::read(headers.all("content-encoding"), &scratch.limits.coding).transpose()
-}
-
-/// At most [`MAX_TEXT`] bytes, cut between characters.
-fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or("")
-}
-
-/// Header values that are safe to show; others may hold secrets and are not shown.
-fn safe_value(name: &str, value: &[u8]) -> String {
-    const SAFE: [&str; 8] = [
-        "mcp-method",
-        "mcp-protocol-version",
-        "user-agent",
-        "content-type",
-        "accept",
-        "sec-websocket-protocol",
-        "npm-command",
-        "server",
-    ];
-    let safe = SAFE.iter().any(|s| s.eq_ignore_ascii_case(name));
-    let text = str::from_utf8(value).unwrap_or("");
-    if safe { mcp::clean_text(text) } else { String::new() }
-}
-
-fn is_page(content_type: &str) -> bool {
-    ["text/html", "application/xhtml", "text/css", "javascript", "image/", "video/", "audio/", "font/"]
-        .iter()
-        .any(|t| content_type.as_bytes().windows(t.len()).any(|w| w.eq_ignore_ascii_case(t.as_bytes())))
-}
-
-fn is_form(content_type: &str) -> bool {
-    ["multipart/", "application/x-www-form-urlencoded"]
-        .iter()
-        .any(|t| content_type.get(..t.len()).is_some_and(|start| start.eq_ignore_ascii_case(t)))
 }

@@ -31,6 +31,8 @@ pub struct Stats {
     pub broken_json: u64,
     /// What was cut of messages.
     pub cut: mcp::Stats,
+    /// Messages and signals of exchanges that found no room between two updates.
+    pub news_left_out: u64,
     /// Events of event streams.
     pub sse_events: u64,
     /// Look-alikes that were nothing else, by word.
@@ -54,6 +56,7 @@ impl Stats {
         }
         self.bodies_let_go += other.bodies_let_go;
         self.broken_json += other.broken_json;
+        self.news_left_out += other.news_left_out;
         self.sse_events += other.sse_events;
         self.cut += other.cut;
     }

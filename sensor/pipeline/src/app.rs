@@ -44,6 +44,8 @@ pub(crate) struct Work {
     /// Flows by how they ended.
     pub(crate) ends: BTreeMap<&'static str, u64>,
     pub(crate) exchanges_let_go: u64,
+    /// Messages of name servers beyond [`MAX_HEARD`].
+    pub(crate) heard_left_out: u64,
     pub(crate) faults: u64,
     /// Where the next observation stands.
     pub(crate) order: Order,
@@ -362,9 +364,9 @@ impl PartSink for Sink<'_> {
     }
 
     fn name_server(&mut self, message: &[u8]) {
-        if let Some(message) = proto::dns::Message::read(message)
-            && self.heard.len() < MAX_HEARD
-        {
+        if self.heard.len() >= MAX_HEARD {
+            self.cx.heard_left_out += 1;
+        } else if let Some(message) = proto::dns::Message::read(message) {
             let (name, contact) = datagrams::heard(&message, (self.ts, self.place), self.cx);
             self.heard.extend(name.map(What::Name));
             // The number is given when it is told.

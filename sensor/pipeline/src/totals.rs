@@ -16,6 +16,7 @@ pub(crate) struct Totals {
     bypassed: BTreeMap<&'static str, u64>,
     ends: BTreeMap<&'static str, u64>,
     exchanges_let_go: u64,
+    heard_left_out: u64,
     faults: u64,
     decoders_refused: u64,
     scans_failed: u64,
@@ -53,6 +54,7 @@ impl Totals {
             *self.ends.entry(why).or_default() += n;
         }
         self.exchanges_let_go += context.work.exchanges_let_go;
+        self.heard_left_out += context.work.heard_left_out;
         self.faults += context.work.faults;
         self.scans_failed += context.work.scratch.rules.stats.failed;
         self.decoders_refused += context.work.scratch.pool.budget().refused();
@@ -145,6 +147,8 @@ impl Totals {
         let mut limits = serial_totals.limits.clone();
         let met = [
             ("exchanges_per_flow", self.exchanges_let_go),
+            ("exchange_news", self.detect.news_left_out),
+            ("name_server_messages", self.heard_left_out),
             ("decoder_budget", self.decoders_refused),
             ("request_heads", self.heads_cut),
             ("flows", net.flows_evicted.saturating_sub(net.flows_too_heavy)),

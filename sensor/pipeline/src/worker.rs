@@ -55,6 +55,7 @@ pub(crate) fn context(settings: &Settings, generation: &Arc<Generation>) -> Cont
             bypassed: BTreeMap::new(),
             ends: BTreeMap::new(),
             exchanges_let_go: 0,
+            heard_left_out: 0,
             faults: 0,
             order: Order::default(),
             out: Vec::new(),

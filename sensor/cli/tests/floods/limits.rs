@@ -308,6 +308,29 @@ fn heads_of_requests_that_wait() {
 }
 
 #[test]
+fn messages_in_one_piece_of_a_flow() {
+    let batch = |capture: &mut Capture, n: usize| {
+        let text = format!("[{}]", vec![r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#; n].join(","));
+        let head = format!("POST /mcp HTTP/1.1\nHost: {HOST}\nContent-Type: application/json\nContent-Encoding: gzip");
+        let ask = http::message(&head, &http::gzip(text.as_bytes()));
+        let turns = [(ToServer, ask), (ToClient, http::json("", RESULT))];
+        capture.play("10.0.0.1:40000", "10.0.0.2:8000", Wire::cut(60_000), &turns);
+    };
+    edge("exchange_news", &Limits::default(), 4096, 1, batch);
+}
+
+#[test]
+fn name_servers_in_one_piece_of_a_flow() {
+    let ask = |capture: &mut Capture, n: usize| {
+        let one = b"\0\x25\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03mcp\x06linear\x03app\0\0\x01\0\x01";
+        let one = [&(one.len() as u16 - 2).to_be_bytes()[..], &one[2..]].concat();
+        let flow = capture.flow("10.0.0.1:40000", "10.0.0.2:53", Wire::cut(60_000));
+        capture.send(flow, ToServer, &one.repeat(n));
+    };
+    edge("name_server_messages", &Limits::default(), 256, 1, ask);
+}
+
+#[test]
 fn texts_lists_and_arguments_of_messages() {
     let call = |name: usize, arguments: usize| {
         let arguments: Vec<_> = (0..arguments).map(|n| format!(r#""key{n:03}":{n}"#)).collect();

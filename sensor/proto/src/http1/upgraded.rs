@@ -6,7 +6,7 @@ use super::pair::Ask;
 use super::state::{Socket, State};
 use super::{Flow, Step};
 use crate::conn::{Context, Protocol};
-use crate::websocket::{self, Decoder, Deflate};
+use crate::websocket::{self, Decoder, Deflate, Messages};
 use crate::{Anomaly, EndKind, ExchangeId, Part, PartSink};
 use net::Direction;
 use net::Direction::{ToClient, ToServer};
@@ -14,9 +14,6 @@ use net::Direction::{ToClient, ToServer};
 /// Inflates what any agreement on per-message deflate allows: the largest window, kept between messages. It
 /// serves while the answer that says more is not seen.
 pub(super) const ANY_DEFLATE: Deflate = Deflate { no_context_takeover: false, window_bits: 15 };
-
-/// Opcode of a close frame (RFC 6455 §5.5.1).
-const CLOSE: u8 = 8;
 
 impl Flow {
     /// What a client sends behind CONNECT before the answer is seen.
@@ -181,36 +178,5 @@ impl Socket {
     fn new<S>(cx: &Context<'_, S>, dir: Direction, deflate: Option<Deflate>) -> Box<Self> {
         let decoder = Decoder::with_budget(dir, deflate, cx.limits.decoders.clone());
         Box::new(Self { decoder: Some(decoder), deflate, closed: false })
-    }
-}
-
-/// Turns what the decoder finds into parts.
-struct Messages<'m, 'c, S> {
-    cx: &'m mut Context<'c, S>,
-    id: ExchangeId,
-    dir: Direction,
-    closed: &'m mut bool,
-}
-
-impl<S: PartSink> websocket::Sink for Messages<'_, '_, S> {
-    fn payload(&mut self, bytes: &[u8]) {
-        self.cx.part(self.id, self.dir, Part::Body(bytes));
-    }
-
-    fn lost(&mut self, n: u64) {
-        self.cx.part(self.id, self.dir, Part::Gap(n));
-    }
-
-    fn message_end(&mut self, _: websocket::Kind) {
-        self.cx.stats.websocket_messages += 1;
-        self.cx.part(self.id, self.dir, Part::MessageEnd);
-    }
-
-    fn control(&mut self, opcode: u8, _: &[u8]) {
-        *self.closed |= opcode == CLOSE;
-    }
-
-    fn anomaly(&mut self, _: websocket::Anomaly) {
-        self.cx.anomaly(Some(self.id), self.dir, Anomaly::BadWebSocket);
     }
 }

@@ -2,13 +2,11 @@
 
 use super::Flow;
 use crate::conn::Context;
-use crate::websocket::{self, Decoder, Deflate};
+use crate::websocket::{self, Decoder, Deflate, Messages};
 use crate::{Anomaly, EndKind, ExchangeId, Part, PartSink};
 use net::Direction;
 use net::Direction::{ToClient, ToServer};
 
-/// Opcode of a close frame (RFC 6455 §5.5.1).
-const CLOSE: u8 = 8;
 /// Inflates what any agreement on per-message deflate allows. It serves while the answer that says more is not seen.
 const ANY_DEFLATE: Deflate = Deflate { no_context_takeover: false, window_bits: 15 };
 
@@ -107,36 +105,5 @@ impl Flow {
     pub(super) fn tunnel(tunnel: &mut Option<Box<Tunnel>>, dir: Direction) -> Option<&mut Tunnel> {
         // What the server sends before it grants the tunnel is the body of an answer that refuses it.
         tunnel.as_deref_mut().filter(|tunnel| dir == ToServer || (dir == ToClient && tunnel.granted))
-    }
-}
-
-/// Turns what the decoder finds into parts.
-struct Messages<'m, 'c, S> {
-    cx: &'m mut Context<'c, S>,
-    id: ExchangeId,
-    dir: Direction,
-    closed: &'m mut bool,
-}
-
-impl<S: PartSink> websocket::Sink for Messages<'_, '_, S> {
-    fn payload(&mut self, bytes: &[u8]) {
-        self.cx.part(self.id, self.dir, Part::Body(bytes));
-    }
-
-    fn lost(&mut self, n: u64) {
-        self.cx.part(self.id, self.dir, Part::Gap(n));
-    }
-
-    fn message_end(&mut self, _: websocket::Kind) {
-        self.cx.stats.websocket_messages += 1;
-        self.cx.part(self.id, self.dir, Part::MessageEnd);
-    }
-
-    fn control(&mut self, opcode: u8, _: &[u8]) {
-        *self.closed |= opcode == CLOSE;
-    }
-
-    fn anomaly(&mut self, _: websocket::Anomaly) {
-        self.cx.anomaly(Some(self.id), self.dir, Anomaly::BadWebSocket);
     }
 }

@@ -6,6 +6,7 @@ mod decode;
 mod extension;
 mod frame;
 mod fuzz;
+mod messages;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ pub use extension::negotiated;
 pub use frame::plausible_start;
 #[doc(hidden)]
 pub use fuzz::fuzz_websocket;
+pub(crate) use messages::Messages;
 
 /// Per-message deflate as negotiated for one direction (RFC 7692 §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,8 +50,12 @@ fn grpc_is_told_apart_by_its_content_type() {
         let ask = Encoder::default().request("POST", "/a.B/C", &[("content-type", kind), ("te", "trailers")]);
         let client = Frames::client().settings(&[]).headers(1, &ask, false).data(1, b"\0\0\0\0\x02hi", true);
         let head = format!("0 POST /a.B/C 2 [host=mcp.example, content-type={kind}, te=trailers]");
-        let stats =
-            check(client, Frames::default().settings(&[]), &[&head, r"0 body \x00\x00\x00\x00\x02hi", "0 end"], &["0 cut"]);
+        let stats = check(
+            client,
+            Frames::default().settings(&[]),
+            &[&head, r"0 body \x00\x00\x00\x00\x02hi", "0 end"],
+            &["0 cut"],
+        );
         assert_eq!(stats.http2.grpc_requests, is, "{kind}");
     }
 }
