@@ -82,7 +82,6 @@ impl Correlator {
         *self.totals.detections.entry(format!("{}/{}", classification.word(), confidence.word())).or_default() += 1;
         let unproved = classified.name_unproved.then(|| format!("{host} is the name of a portal or approved server, but nothing beyond the name says that {server_ip} is it"));
         let mismatch = unit.mismatch.then(|| "an Mcp-* header contradicts the body".to_owned());
-        let flow = detection::flow(&self.options, &open.flow, open.missed);
         let (contact, inside) = (open.contact.clone(), open.inside().map(|tls| tls.sni.clone()));
         let question = contact.as_deref().is_some_and(|c| c.kind == ContactKind::Dns);
         // Another server may be meant by the same connection in HTTP/2 and later; what MCP is told must agree.
@@ -90,8 +89,8 @@ impl Correlator {
         let inner = inside.filter(|sni| look_alike.is_none() && other(sni));
         let inner = inner.map(|sni| format!("TLS was set up for {sni}, but inside of it {host} was asked for"));
         let makes_server = look_alike.is_none() && outcome != "refused" && !question;
-        let mut made =
-            detection::build(&self.options, open, &unit, known, outcome, confidence, classification, look_alike);
+        let desk = detection::Desk { options: &self.options, who: &self.who, now: self.now };
+        let mut made = detection::build(desk, open, &unit, known, outcome, confidence, classification, look_alike);
         let ids = (conversation, key.0);
         if let Some(server) = server.filter(|_| makes_server) {
             if let Some(open) = self.open.get_mut(&key) {
@@ -103,14 +102,17 @@ impl Correlator {
             self.conversation_learns(ids, None, &unit, &made, ts);
         }
         let ended_by_client = made.http.as_ref().is_some_and(|h| h.method == "DELETE") && outcome == "answered";
+        let unproved = unproved.filter(|_| !question);
+        let told_of = mismatch.is_some() || unproved.is_some() || inner.is_some() || contact.is_some();
+        let flow = told_of.then(|| made.flow.clone());
         self.emit(Record::Detection(Box::new(made)), out);
         if let Some(text) = mismatch {
-            self.notice(ts, NoticeCode::HeaderMismatch, text, Some(flow.clone()), out);
+            self.notice(ts, NoticeCode::HeaderMismatch, text, flow.clone(), out);
         }
-        for text in [unproved.filter(|_| !question), inner].into_iter().flatten() {
-            self.notice(ts, NoticeCode::IdentityMismatch, text, Some(flow.clone()), out);
+        for text in [unproved, inner].into_iter().flatten() {
+            self.notice(ts, NoticeCode::IdentityMismatch, text, flow.clone(), out);
         }
-        if let Some(contact) = contact {
+        if let Some((contact, flow)) = contact.zip(flow) {
             self.contradictions(&contact, ts, &flow, out);
         }
         if let Some(id) = conversation.filter(|_| ended_by_client) {
@@ -138,7 +140,7 @@ impl Correlator {
         }
         let request = open.request.as_deref();
         let (host, path) = request.map_or_else(Default::default, |r| (r.host.clone(), r.path().normal.clone()));
-        let client = open.flow.client.ip();
+        let client = open.client();
         let anonymous = Key::Anonymous(client, open.flow.server, host, path);
         if unit.told.methods.contains("initialize") {
             let before = self
@@ -180,6 +182,12 @@ impl Correlator {
         c.proved |=
             made.confidence == Confidence::Confirmed && !matches!(c.key, crate::conversation::Key::Anonymous(..));
         c.classification = made.classification;
+        if let Some(name) = made.flow.client.name.clone().zip(made.flow.client.name_from) {
+            c.client_name = Some(name);
+        }
+        if made.user.is_some() {
+            c.user.clone_from(&made.user);
+        }
         c.header_mismatch |= made.mcp.header_mismatch;
         if c.transport == "unknown" {
             c.transport = transport_word(&made.mcp.transport);
@@ -201,10 +209,14 @@ impl Correlator {
         ts: Timestamp,
         out: Out<'_>,
     ) -> Vec<String> {
-        let client = made.flow.client.ip.clone();
+        let end = &made.flow.client;
+        let client = end.forwarded_for.as_ref().unwrap_or(&end.ip).clone();
         let sensor = self.options.sensor.clone();
         let known = self.servers.all.contains_key(key);
         let limit = self.options.limits.servers;
+        if !known && !self.servers.has_room(limit) && self.servers.is_time(self.now, Servers::PRESSED_LOOK) {
+            self.forget_servers(Servers::PRESSED_LIFE, out);
+        }
         if !known && !self.servers.has_room(limit) {
             self.totals.met("servers", 1);
             let text = format!("the servers weigh {limit} bytes; a further one has detections only");
@@ -220,6 +232,7 @@ impl Correlator {
                 told: Told::default(),
                 transports: std::collections::BTreeSet::new(),
                 clients: std::collections::BTreeSet::new(),
+                client_names: std::collections::BTreeMap::new(),
                 client_count: 0,
                 calls: 0,
                 auth: made.mcp.auth.clone(),
@@ -251,6 +264,9 @@ impl Correlator {
                 // Whether it is new can no longer be told.
                 self.totals.met("clients_per_server", 1);
             }
+        }
+        if let Some(name) = end.name.as_ref().filter(|_| server.clients.contains(&client)) {
+            server.call(&client, name);
         }
         // What is not joined would be new each time.
         if learns && unit.told.tools.iter().any(|t| !server.told.tools.contains(t)) {
