@@ -1,4 +1,4 @@
-//! What the reader hands over: blocks, and an index of the frames in them.
+//! What a source hands over: blocks, and an index of the frames in them.
 
 use net::{Frame, LinkType, Place, Timestamp};
 use std::fmt;
@@ -33,7 +33,7 @@ impl FrameRef {
     }
 }
 
-/// Bytes read from a file. The length is the capacity; how much of it is meaningful the index says.
+/// Bytes read from a source. The length is the capacity; how much of it is meaningful the index says.
 pub(crate) type Block = Vec<u8>;
 
 #[derive(Debug, Default)]
@@ -41,6 +41,7 @@ pub(crate) struct Contents {
     pub(crate) blocks: Vec<Arc<Block>>,
     pub(crate) frames: Vec<FrameRef>,
     pub(crate) bytes: u64,
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// Some frames in their order, with the blocks they lie in.
@@ -50,6 +51,12 @@ pub(crate) struct Contents {
 #[derive(Clone)]
 pub struct Batch {
     contents: Arc<Contents>,
+}
+
+impl From<Arc<Contents>> for Batch {
+    fn from(contents: Arc<Contents>) -> Self {
+        Self { contents }
+    }
 }
 
 impl Batch {
@@ -89,6 +96,13 @@ impl Batch {
     /// Captured bytes of all frames together.
     pub fn bytes(&self) -> u64 {
         self.contents.bytes
+    }
+
+    /// The time that has come in a live capture: what was captured before it has been handed over, with this batch at
+    /// the latest. It goes on where no frame comes, and goes back where the clock of the machine does. `None` for
+    /// files, whose frames are all the clock there is, and where no interface tells the time.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.contents.until
     }
 }
 
@@ -152,6 +166,7 @@ impl Pool {
         contents.blocks.clear();
         contents.frames.clear();
         contents.bytes = 0;
+        contents.until = None;
         contents
     }
 

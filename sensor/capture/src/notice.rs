@@ -1,4 +1,4 @@
-//! What was odd about the files, for the operator.
+//! What was odd about the source, for the operator.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ pub const MAX_NOTICES: usize = 4096;
 /// Something about an input that the operator should know. Never an error: reading goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Index of the input.
+    /// Index of the input: of the file or the interface.
     pub file: u16,
     /// What kind of thing.
     pub code: NoticeCode,
@@ -43,6 +43,14 @@ pub enum NoticeCode {
     MergeLimit,
     /// The filter expression has no meaning for a link type met: its packets are filtered out.
     FilterLinkType,
+    /// Live: an interface is gone, down or failed. It is opened again as soon as it can be.
+    InterfaceDown,
+    /// Live: it is captured again.
+    InterfaceUp,
+    /// Live: frames are being dropped, by the kernel, the interface or the queue.
+    LossBegan,
+    /// Live: none has been dropped for a while.
+    LossEnded,
 }
 
 impl NoticeCode {
@@ -59,6 +67,10 @@ impl NoticeCode {
             Self::LimitMet => "capture_limit",
             Self::MergeLimit => "merge_limit",
             Self::FilterLinkType => "filter_link_type",
+            Self::InterfaceDown => "interface_down",
+            Self::InterfaceUp => "interface_up",
+            Self::LossBegan => "loss_began",
+            Self::LossEnded => "loss_ended",
         }
     }
 }

@@ -238,6 +238,10 @@ impl Reader {
         self.notices.waiting.drain(..)
     }
 
+    pub(crate) fn waiting_notices(&mut self) -> &mut VecDeque<Notice> {
+        &mut self.notices.waiting
+    }
+
     /// Takes the decryption secrets out that have come up since last asked, in the order they were met: those before a
     /// packet are here when the packet is handed over. At most [`MAX_SECRETS_BYTES`] in a run.
     pub fn take_secrets(&mut self) -> Vec<Secrets> {
