@@ -35,6 +35,7 @@ impl Correlator {
         }
         let over = seen.over;
         if self.open.get(&key).is_none() {
+            self.sent(&flow, seen.ts);
             let mut open = Open::new(flow, number, seen.ts, seen.place);
             open.primary = Unit::new(0, seen.ts, seen.place);
             self.open.insert(key, open);
@@ -59,7 +60,7 @@ impl Correlator {
         if self.options.generation.scope.speaks_of(name) {
             return false;
         }
-        let (new, forgotten) = self.asked.add(client, name, self.options.limits.names / 4);
+        let (new, forgotten) = self.asked.add(client, name, self.options.limits.of_clients());
         self.totals.met("names_asked_for", forgotten);
         new
     }

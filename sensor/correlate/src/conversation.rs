@@ -1,12 +1,14 @@
 //! Conversations: the exchanges of one client with one server, across connections.
 
 use crate::limits;
+use crate::record::{NameFrom, User};
 use crate::unit::{ExchangeKey, Told};
 use detect::{Classification, Confidence};
 
 use net::{Direction, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// What makes exchanges one conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +42,15 @@ pub(crate) struct Conversation {
     pub(crate) confidence: Option<Confidence>,
     pub(crate) classification: Classification,
     pub(crate) header_mismatch: bool,
+    /// Counts conversations; when it was entered.
+    pub(crate) number: u64,
+    pub(crate) began: Timestamp,
+    /// Name of the client, and who sits there, as far as detections told.
+    pub(crate) client_name: Option<(String, NameFrom)>,
+    pub(crate) user: Option<User>,
+    /// When it was last told of, or began; and when it is to be told of next, where there is news.
+    told_at: Timestamp,
+    due: Option<Timestamp>,
     /// MCP beyond doubt: what fits MCP in it is MCP.
     pub(crate) proved: bool,
     pub(crate) initialized: bool,
@@ -117,14 +128,24 @@ impl Conversation {
     /// What it weighs.
     fn bytes(&self) -> usize {
         /// Its entries in maps by key, by number and by end.
-        const AROUND: usize = 6 * limits::ENTRY + 2 * size_of::<Key>();
+        const AROUND: usize = 7 * limits::ENTRY + 2 * size_of::<Key>();
         let key = match &self.key {
             Key::Anonymous(_, _, host, path) => 2 * (limits::text(host) + limits::text(path)),
             Key::Session(..) | Key::Endpoint(..) | Key::Socket(_) => 0,
         };
         let server = self.server.as_ref().map_or(0, crate::record::ServerKey::bytes);
         let flows = self.flows.len() * (size_of::<u64>() + limits::ENTRY / 2);
-        AROUND + size_of::<Self>() + key + server + flows + self.told.bytes() + self.waiting.heap + self.auth.bytes()
+        let client = limits::some_text(self.client_name.as_ref().map(|(name, _)| name));
+        let who = client + limits::some_text(self.user.as_ref().map(|user| &user.name));
+        AROUND
+            + size_of::<Self>()
+            + key
+            + server
+            + flows
+            + who
+            + self.told.bytes()
+            + self.waiting.heap
+            + self.auth.bytes()
     }
 }
 
@@ -134,9 +155,12 @@ pub(crate) struct Conversations {
     by_key: HashMap<Key, u64>,
     by_id: HashMap<u64, Box<Conversation>>,
     by_end: BTreeSet<(Timestamp, u64)>,
+    /// How often those that last are told of, in nanoseconds, and those with news by when they are.
+    every: Option<i64>,
+    by_due: BTreeSet<(Timestamp, u64)>,
     next: u64,
     /// Bytes of all, as of when each was last weighed.
-    bytes: usize,
+    pub(crate) bytes: usize,
     /// Handed out for change since they were last weighed.
     touched: Vec<u64>,
     /// Calls that were not kept for want of room in their conversation.
@@ -148,6 +172,22 @@ impl Conversations {
     pub(crate) const LIFE: i64 = 1800 * Timestamp::SECOND;
     /// The same once the client has ended it.
     const LINGER: i64 = 5 * Timestamp::SECOND;
+
+    /// None yet. Where `every` is given, those that last are told of so often at most.
+    pub(crate) fn new(every: Option<Duration>) -> Self {
+        let nanos = |every: Duration| i64::try_from(every.as_nanos()).unwrap_or(i64::MAX);
+        Self { every: every.map(nanos), ..Self::default() }
+    }
+
+    /// Takes out the next one that is to be told of at `now`.
+    pub(crate) fn due(&mut self, now: Timestamp) -> Option<u64> {
+        let (due, id) = self.by_due.first().copied().filter(|(due, _)| *due <= now)?;
+        self.by_due.remove(&(due, id));
+        if let Some(conversation) = self.by_id.get_mut(&id) {
+            (conversation.told_at, conversation.due) = (now, None);
+        }
+        Some(id)
+    }
 
     pub(crate) fn find(&self, key: &Key) -> Option<u64> {
         self.by_key.get(key).copied()
@@ -184,6 +224,12 @@ impl Conversations {
                 confidence: None,
                 classification: Classification::Unknown,
                 header_mismatch: false,
+                number: id,
+                began: ts,
+                client_name: None,
+                user: None,
+                told_at: ts,
+                due: None,
                 proved: false,
                 initialized: false,
                 stream: None,
@@ -223,6 +269,11 @@ impl Conversations {
             conversation.last = ts;
             self.by_end.insert((conversation.until(), id));
         }
+        if let (Some(every), None) = (self.every, conversation.due) {
+            let due = conversation.told_at.plus(every);
+            conversation.due = Some(due);
+            self.by_due.insert((due, id));
+        }
         if self.touched.last() != Some(&id) {
             self.touched.push(id);
         }
@@ -243,6 +294,9 @@ impl Conversations {
         let conversation = self.by_id.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(conversation.charged);
         self.by_end.remove(&(conversation.until(), id));
+        if let Some(due) = conversation.due {
+            self.by_due.remove(&(due, id));
+        }
         self.by_key.remove(&conversation.key);
         Some(conversation)
     }

@@ -2,6 +2,7 @@
 
 use crate::conversation::{Conversations, Key};
 use crate::decide::server_key;
+use crate::detection::Desk;
 use crate::names::Names;
 use crate::notices::Notices;
 use crate::open::OpenTable;
@@ -9,10 +10,12 @@ use crate::record::{self, Change, NoticeCode, Record};
 use crate::servers::{self, Servers};
 use crate::trace::assess;
 use crate::unit::{ExchangeKey, Open, Unit};
+use crate::who::Who;
 use crate::{Options, detection};
-use detect::{Assessment, Confidence, Observation, Update, What};
+use detect::{Assessment, Behind, Confidence, Observation, Update, What};
 use net::{Place, Timestamp};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Where records go.
 pub type Out<'a> = &'a mut dyn FnMut(Record);
@@ -28,6 +31,8 @@ pub struct Totals {
     pub look_alikes: BTreeMap<String, u64>,
     /// Limits met, by name.
     pub limits: BTreeMap<String, u64>,
+    /// Requests of trusted proxies that hide for whom they ask, or contradict themselves.
+    pub forwarded_hidden: u64,
     /// Records made.
     pub events: u64,
 }
@@ -51,6 +56,7 @@ pub struct Correlator {
     pub(crate) names: Names,
     /// Who asked a name server for which known name.
     pub(crate) asked: Names,
+    pub(crate) who: Who,
     pub(crate) notices: Notices,
     pub(crate) totals: Totals,
     pub(crate) now: Timestamp,
@@ -61,12 +67,13 @@ impl Correlator {
     pub fn new(options: Options) -> Self {
         Self {
             notices: Notices::new(options.sensor.clone()),
+            conversations: Conversations::new(options.session_every),
             options,
             open: OpenTable::default(),
-            conversations: Conversations::default(),
             servers: Servers::default(),
             names: Names::default(),
             asked: Names::default(),
+            who: Who::default(),
             totals: Totals::default(),
             now: Timestamp::default(),
         }
@@ -79,6 +86,7 @@ impl Correlator {
             What::Exchange(id, update) => {
                 let key = (flow.opened.number, id.0);
                 if self.open.get(&key).is_none() {
+                    self.sent(&flow, ts);
                     let mut open = Open::new(flow, id.0, ts, place);
                     if let Some(request) = &update.request {
                         open.primary = Unit::new(0, request.ts, request.place);
@@ -92,8 +100,16 @@ impl Correlator {
             }
             What::Contact(number, seen) => self.contact((number, flow, missed), *seen, place, out),
             What::Name(seen) => {
-                let forgotten = self.names.learn(&seen, self.options.limits.names);
+                let forgotten = self.names.learn(&seen, self.options.limits.of_servers());
                 self.totals.met("names", forgotten);
+            }
+            What::Host(seen) => {
+                let forgotten = self.who.host(seen, ts, self.options.limits.of_clients());
+                self.totals.met("client_names", forgotten);
+            }
+            What::Lease(message) => {
+                let forgotten = self.who.lease(*message, ts, self.options.limits.of_clients());
+                self.totals.met("leases", forgotten);
             }
             What::FlowEnd => {
                 while let Some(key) = self.open.of_flow(flow.opened.number) {
@@ -101,12 +117,12 @@ impl Correlator {
                 }
             }
             What::Anomaly(anomaly) => {
-                let flow = detection::flow(&self.options, &flow, missed);
+                let (flow, _) = self.desk().flow(&flow, None, missed);
                 let text = format!("receivers may read this HTTP framing in different ways: {}", anomaly.reason());
                 self.notice(ts, NoticeCode::HttpAmbiguity, text, Some(flow), out);
             }
             What::Segments(anomaly) => {
-                let flow = detection::flow(&self.options, &flow, missed);
+                let (flow, _) = self.desk().flow(&flow, None, missed);
                 let (code, text) = match anomaly {
                     net::Anomaly::OverlapConflict => (
                         NoticeCode::OverlapConflict,
@@ -120,7 +136,7 @@ impl Correlator {
                 self.notice(ts, code, text, Some(flow), out);
             }
             What::Fault => {
-                let flow = detection::flow(&self.options, &flow, missed);
+                let (flow, _) = self.desk().flow(&flow, None, missed);
                 let text = "a fault in the sensor's own code; the rest of this flow was not looked at".to_owned();
                 self.notice(ts, NoticeCode::InternalFault, text, Some(flow), out);
             }
@@ -128,9 +144,9 @@ impl Correlator {
         self.shed(out);
     }
 
-    /// Packet time has come to `now`: what waits no longer is decided.
+    /// Packet time has come to `now`: what waits no longer is decided. It goes back where a clock was set.
     pub fn tick(&mut self, now: Timestamp, out: Out<'_>) {
-        self.now = self.now.max(now);
+        self.now = now;
         while let Some((key, seq)) = self.open.due(self.now) {
             if let Some(unit) = self.open.get_mut(&key).and_then(|o| o.unit(seq)) {
                 unit.due = true;
@@ -139,6 +155,15 @@ impl Correlator {
         }
         while let Some(id) = self.conversations.expired(self.now, false) {
             self.end_conversation(id, out);
+        }
+        while let Some(id) = self.conversations.due(self.now) {
+            self.tell_conversation(id, out);
+        }
+        if self.servers.is_time(self.now, Servers::LOOK) {
+            self.forget_servers(Servers::LIFE, out);
+        }
+        for notice in self.notices.over(self.now) {
+            self.emit(Record::Notice(notice), out);
         }
         self.shed(out);
     }
@@ -171,7 +196,11 @@ impl Correlator {
         flow: Option<record::Flow>,
         out: Out<'_>,
     ) {
-        if let Some(notice) = self.notices.pass(ts, code, message, flow) {
+        let time = ts.max(self.now);
+        for notice in self.notices.over(time) {
+            self.emit(Record::Notice(notice), out);
+        }
+        if let Some(notice) = self.notices.pass((ts, time), code, message, flow) {
             self.emit(Record::Notice(notice), out);
         }
     }
@@ -200,6 +229,17 @@ impl Correlator {
         for notice in self.notices.held_back(self.now) {
             self.emit(Record::Notice(notice), out);
         }
+    }
+
+    /// Other rules and scope are in force from now on: for what is decided, not for what was written.
+    pub fn set_generation(&mut self, generation: Arc<detect::Generation>) {
+        self.options.generation = generation;
+    }
+
+    /// What all that is kept weighs, in bytes; [`Limits`](crate::Limits) bound it.
+    pub fn held_bytes(&self) -> usize {
+        let names = self.names.bytes + self.asked.bytes + self.who.bytes();
+        self.open.bytes + self.conversations.bytes + self.servers.bytes + names
     }
 
     /// Totals so far.
@@ -241,6 +281,15 @@ impl Correlator {
             if open.primary.written.is_none() {
                 (open.primary.ts, open.primary.first) = (request.ts, request.place);
             }
+            open.asks_for = match self.options.generation.scope.behind(open.flow.client.ip(), &request.facts.forwarded)
+            {
+                Behind::Client(ip) => Some(ip),
+                Behind::Nobody => None,
+                Behind::Hidden => {
+                    self.totals.forwarded_hidden += 1;
+                    None
+                }
+            };
             open.request = Some(request);
         }
         if response.is_some() {
@@ -274,7 +323,7 @@ impl Correlator {
             open.http_sse = true;
             let server = Some(open.flow.server).filter(|_| endpoint.session.is_none());
             let conversation_key = Key::Endpoint(endpoint.key, server);
-            let id = self.conversations.enter(conversation_key, open.flow.client.ip(), ts);
+            let id = self.conversations.enter(conversation_key, open.client(), ts);
             open.conversation = Some(id);
             let stream_server = server_key(open, None, &self.servers);
             if let Some(conversation) = self.conversations.touch(id, ts) {
@@ -289,12 +338,12 @@ impl Correlator {
             self.message(key, place, &seen, out);
         }
         if let Some((why, open)) = undecoded.zip(self.open.get(&key)) {
-            let flow = detection::flow(&self.options, &open.flow, open.missed);
+            let (flow, _) = self.desk().flow(&open.flow, open.asks_for, open.missed);
             let text = format!("a body of this exchange could not be decoded: {why}");
             self.notice(ts, NoticeCode::Undecoded, text, Some(flow), out);
         }
         if let Some((why, open)) = doubt.zip(self.open.get(&key)) {
-            let flow = detection::flow(&self.options, &open.flow, open.missed);
+            let (flow, _) = self.desk().flow(&open.flow, open.asks_for, open.missed);
             let text = format!("receivers may read the messages of this exchange in different ways: {why}");
             self.notice(ts, NoticeCode::MessageAmbiguity, text, Some(flow), out);
         }
@@ -343,9 +392,36 @@ impl Correlator {
 
     pub(crate) fn end_conversation(&mut self, id: u64, out: Out<'_>) {
         let Some(conversation) = self.conversations.remove(id) else { return };
-        if let Some(record) = detection::session(&self.options, &conversation, self.now) {
+        if let Some(record) = detection::session(&self.options, &conversation, self.now, false) {
             self.emit(Record::Session(Box::new(record)), out);
         }
+    }
+
+    /// Tells what is known so far of a conversation that lasts.
+    fn tell_conversation(&mut self, id: u64, out: Out<'_>) {
+        let Some(conversation) = self.conversations.get(id) else { return };
+        if let Some(record) = detection::session(&self.options, conversation, self.now, true) {
+            self.emit(Record::Session(Box::new(record)), out);
+        }
+    }
+
+    /// Lets go of servers that have been quiet for longer than `life`; each is `seen` for the last time.
+    pub(crate) fn forget_servers(&mut self, life: i64, out: Out<'_>) {
+        for (key, server) in self.servers.take_quiet(self.now.plus(-life)) {
+            let seen = servers::record(&key, &server, Change::Seen, None, self.now, &self.options.sensor);
+            self.emit(Record::Server(Box::new(seen)), out);
+        }
+    }
+
+    /// Learns from a flow that has something to tell who sends for its client.
+    pub(crate) fn sent(&mut self, flow: &detect::FlowFacts, ts: Timestamp) {
+        let forgotten = self.who.sender(flow.client.ip(), flow.sender, ts, self.options.limits.of_clients());
+        self.totals.met("mac_addresses", forgotten);
+    }
+
+    /// What records are made with.
+    pub(crate) fn desk(&self) -> Desk<'_> {
+        Desk { options: &self.options, who: &self.who, now: self.now }
     }
 }
 

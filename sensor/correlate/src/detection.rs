@@ -5,15 +5,16 @@ use crate::conversation::Conversation;
 use crate::decide::ordered;
 use crate::record::{
     ActionRecord, Auth, Call, Detection, Endpoint, Flow, Http, Jwt, LimitsMet, Mcp, SCHEMA, SessionRecord, Source, Tls,
+    User,
 };
 use crate::servers::mcp_of;
-use crate::unit::{CallState, Open, Told, Unit};
-use detect::{Action, Classification, Confidence, ContactKind, FlowFacts};
+use crate::unit::{CallState, Open, Unit};
+use crate::who::Who;
+use detect::{Action, Classification, Confidence, ContactKind, FlowFacts, SignalKind};
 use mcp::LookAlike;
 use net::{FiveTuple, Timestamp, Transport, Tunnel};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// `sha256:` and the first 16 bytes in hex: enough to tell sessions apart.
 pub(crate) fn short_hash(hash: &[u8; 32]) -> String {
@@ -23,9 +24,11 @@ pub(crate) fn short_hash(hash: &[u8; 32]) -> String {
 }
 
 fn hex(text: &mut String, bytes: &[u8]) {
+    text.reserve(2 * bytes.len());
     for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
+        for digit in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
     }
 }
 
@@ -41,13 +44,47 @@ pub(crate) fn id(parts: &[&[u8]]) -> String {
     text
 }
 
-fn endpoint(addr: SocketAddr, mac: Option<[u8; 6]>) -> Endpoint {
-    let mac = mac.map(|m| m.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":"));
-    Endpoint { ip: addr.ip().to_string(), port: addr.port(), mac }
+fn mac_text(mac: [u8; 6]) -> String {
+    let mut text = String::with_capacity(17);
+    for byte in mac {
+        if !text.is_empty() {
+            text.push(':');
+        }
+        hex(&mut text, &[byte]);
+    }
+    text
 }
 
-/// The flow part of a record.
-pub(crate) fn flow(options: &Options, facts: &FlowFacts, missed: u64) -> Flow {
+/// What records are made with, beside what they tell of.
+#[derive(Clone, Copy)]
+pub(crate) struct Desk<'c> {
+    pub(crate) options: &'c Options,
+    pub(crate) who: &'c Who,
+    pub(crate) now: Timestamp,
+}
+
+impl Desk<'_> {
+    /// The flow part of a record, and who sits at its client. `asks_for` is the client that the flow's client asks for.
+    pub(crate) fn flow(&self, facts: &FlowFacts, asks_for: Option<IpAddr>, missed: u64) -> (Flow, Option<User>) {
+        let mut flow = flow(self.options, facts, missed);
+        let names = &self.options.generation.scope.names;
+        let mut client = self.who.client(names, facts.client.ip(), facts.sender, self.now);
+        flow.client.mac = client.mac.map(mac_text);
+        if let Some(ip) = asks_for {
+            client = self.who.client(names, ip, None, self.now);
+            flow.client.forwarded_for = Some(ip.to_string());
+        }
+        (flow.client.name, flow.client.name_from) = client.name.unzip();
+        (flow, client.user)
+    }
+}
+
+fn endpoint(addr: SocketAddr) -> Endpoint {
+    Endpoint { ip: addr.ip().to_string(), port: addr.port(), ..Endpoint::default() }
+}
+
+/// The flow part of a record, without what is known of its client beside address and port.
+fn flow(options: &Options, facts: &FlowFacts, missed: u64) -> Flow {
     let (src, dst) = (facts.client, facts.server);
     let tuple = FiveTuple { src, dst, transport: facts.transport, tunnel: Tunnel::NONE };
     let transport = if facts.transport == Transport::Udp { "udp" } else { "tcp" };
@@ -55,8 +92,8 @@ pub(crate) fn flow(options: &Options, facts: &FlowFacts, missed: u64) -> Flow {
         community_id: net::community_id(&tuple, 0),
         transport: transport.to_owned(),
         direction: detect::direction(&options.generation.scope, facts.client.ip(), facts.server.ip()).to_owned(),
-        client: endpoint(facts.client, facts.client_mac),
-        server: endpoint(facts.server, None),
+        client: endpoint(facts.client),
+        server: endpoint(facts.server),
         vlan: facts.vlan.iter().flatten().copied().collect(),
         tunnel: facts.tunnel.clone(),
         missed_bytes: missed,
@@ -168,7 +205,7 @@ fn stage(open: &Open, unit: &Unit) -> &'static str {
 /// The record of one decided unit.
 #[allow(clippy::too_many_arguments, reason = "one call, each argument one decided fact")]
 pub(crate) fn build(
-    options: &Options,
+    desk: Desk<'_>,
     open: &Open,
     unit: &Unit,
     conversation: Option<&Conversation>,
@@ -177,11 +214,11 @@ pub(crate) fn build(
     classification: Classification,
     look_alike: Option<LookAlike>,
 ) -> Detection {
-    let facts = &open.flow;
-    let flow = flow(options, facts, open.missed);
+    let options = desk.options;
+    let (flow, user) = desk.flow(&open.flow, open.asks_for, open.missed);
     let signals = ordered(&unit.signals);
-    let rules = options.generation.rules.signatures();
-    let worst = signals.iter().filter_map(|s| rules.iter().find(|r| r.id == s.id).map(|r| r.severity)).max();
+    let patterns = signals.iter().filter(|s| s.kind == SignalKind::Signature);
+    let worst = patterns.filter_map(|s| options.generation.rules.severity_of(&s.id)).max();
     let severity = classification.severity(confidence).max(worst.unwrap_or_default());
     let mut mcp = said(open, unit, conversation, outcome);
     mcp.header_mismatch = unit.mismatch;
@@ -211,11 +248,12 @@ pub(crate) fn build(
         sensor: options.sensor.clone(),
         rules_generation: options.generation.rules.hash().to_owned(),
         source: Source {
-            kind: "pcap".to_owned(),
+            kind: if options.live { "interface" } else { "pcap" }.to_owned(),
             name: options.files.get(usize::from(unit.first.file)).cloned().unwrap_or_default(),
             packets: [unit.first.in_file, last],
         },
         flow,
+        user,
         category: None,
         visibility: visibility(open).to_owned(),
         tls: tls(open),
@@ -243,20 +281,13 @@ pub(crate) fn build(
 }
 
 fn said(open: &Open, unit: &Unit, conversation: Option<&Conversation>, outcome: &str) -> Mcp {
-    let mut told: Told = unit.told.clone();
-    if let Some(c) = conversation {
-        told.client = told.client.or_else(|| c.told.client.clone());
-        told.server = told.server.or_else(|| c.told.server.clone());
-        if told.versions.is_empty() && told.offers.is_empty() {
-            told.versions.clone_from(&c.told.versions);
-        }
-        told.session_era |= c.told.session_era;
-        told.stateless |= c.told.stateless;
-    }
     let request = open.request.as_deref();
     let own = request.and_then(|r| r.facts.session).or(open.response.as_deref().and_then(|r| r.facts.session));
     let session = own.or(conversation.and_then(|c| c.session));
-    let mut mcp = mcp_of(&told, transport(open, conversation, unit), auth(open), outcome, false);
+    let mut mcp = mcp_of(&unit.told, transport(open, conversation, unit), auth(open), outcome, false);
+    if let Some(c) = conversation {
+        mcp.adopt(&unit.told, &c.told);
+    }
     mcp.calls = unit.calls.iter().map(call).collect();
     mcp.session = session.as_ref().map(short_hash);
     mcp.provider_side = open.provider_side();
@@ -284,25 +315,28 @@ fn http(open: &Open) -> Option<Http> {
     })
 }
 
-/// The record of a conversation that has ended; `None` where nothing of it was ever detected.
-pub(crate) fn session(options: &Options, c: &Conversation, now: Timestamp) -> Option<SessionRecord> {
+/// The record of a conversation that has ended, or is `ongoing`; `None` where nothing of it was ever detected.
+pub(crate) fn session(options: &Options, c: &Conversation, now: Timestamp, ongoing: bool) -> Option<SessionRecord> {
     let confidence = c.confidence.filter(|c| *c >= Confidence::Likely)?;
     let server = c.server.clone()?;
     let mut mcp = mcp_of(&c.told, c.transport, c.auth.clone(), "answered", c.header_mismatch);
     mcp.session = c.session.as_ref().map(short_hash);
-    let flows: Vec<u8> = c.flows.iter().flat_map(|f| f.to_be_bytes()).collect();
     Some(SessionRecord {
         schema: SCHEMA,
-        ts: c.last.max(c.first).min(now.max(c.last)),
+        ts: if ongoing { now } else { c.last.max(c.first) },
         id: id(&[
             b"session",
             c.client.to_string().as_bytes(),
             server.host.as_bytes(),
-            c.first.to_string().as_bytes(),
-            &flows,
+            c.began.to_string().as_bytes(),
+            &c.number.to_be_bytes(),
         ]),
+        ongoing,
         sensor: options.sensor.clone(),
         client_ip: c.client.to_string(),
+        client_name: c.client_name.as_ref().map(|(name, _)| name.clone()),
+        client_name_from: c.client_name.as_ref().map(|(_, from)| *from),
+        user: c.user.clone(),
         server,
         mcp,
         detections: c.detections,

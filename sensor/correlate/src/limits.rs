@@ -15,7 +15,9 @@ pub struct Limits {
     /// Servers. Over it a further server has detections only (`servers`), and nothing more is learnt of known ones
     /// (`server_facts`).
     pub servers: usize,
-    /// Pairs of a name and an address. Over it the oldest is forgotten (`names`).
+    /// Names: half of it for those of servers with their addresses (`names`), an eighth each for those that clients
+    /// asked for (`names_asked_for`), leases of DHCP (`leases`), names of clients (`client_names`), and MAC addresses with
+    /// names that wait for a lease (`mac_addresses`). Over it the oldest is forgotten.
     pub names: usize,
 }
 
@@ -28,6 +30,16 @@ impl Limits {
     pub const fn of(total: usize) -> Self {
         let eighth = total / 8;
         Self { open: 3 * eighth, conversations: 2 * eighth, servers: 2 * eighth, names: eighth }
+    }
+
+    /// Share of [`Self::names`] for names of servers.
+    pub(crate) const fn of_servers(&self) -> usize {
+        self.names / 2
+    }
+
+    /// Share of [`Self::names`] for each of the tables about clients.
+    pub(crate) const fn of_clients(&self) -> usize {
+        self.names / 8
     }
 
     /// All of them together, in bytes.

@@ -23,9 +23,9 @@ impl Correlator {
         let at = |r: &detect::RequestSeen| Some(server).filter(|_| r.path().session_query.is_none());
         let endpoint = posts.map(|r| Key::Endpoint(r.target_key, at(r)));
         let id = if let Some(hash) = session {
-            Some(self.conversations.enter(Key::Session(hash, server), open.flow.client.ip(), ts))
+            Some(self.conversations.enter(Key::Session(hash, server), open.client(), ts))
         } else if open.websocket {
-            Some(self.conversations.enter(Key::Socket(key), open.flow.client.ip(), ts))
+            Some(self.conversations.enter(Key::Socket(key), open.client(), ts))
         } else {
             endpoint.and_then(|k| self.conversations.find(&k))
         };

@@ -16,7 +16,7 @@ pub(crate) struct Names {
     pairs: BTreeSet<(IpAddr, String)>,
     age: VecDeque<(IpAddr, String)>,
     /// Bytes of all pairs.
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What a pair weighs: it is kept twice.

@@ -13,7 +13,7 @@ pub(crate) struct OpenTable {
     /// Units that are decided at a time even if no answer has come.
     deadlines: BTreeSet<(Timestamp, ExchangeKey, u32)>,
     /// Bytes of all, as of when each was last weighed.
-    bytes: usize,
+    pub(crate) bytes: usize,
     news: u64,
 }
 

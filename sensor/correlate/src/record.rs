@@ -1,6 +1,14 @@
 //! The records of a run, as contract section 2 names them. Owned, bounded, already masked: a sink only writes.
 //! Absent facts are left out of the line rather than written as `null`.
 
+mod flow;
+mod notice;
+mod stats;
+
+pub use flow::{Endpoint, Flow, NameFrom, User, UserFrom};
+pub use notice::{Notice, NoticeCode};
+pub use stats::Stats;
+
 use detect::{Action, Classification, Confidence, Severity, Signal};
 use net::Timestamp;
 use schemars::JsonSchema;
@@ -50,8 +58,20 @@ pub struct Run {
     pub config: String,
     /// SHA-256 over all rule files in force.
     pub rules_generation: String,
-    /// What is read.
+    /// Files that are read.
     pub inputs: Vec<Input>,
+    /// Where live traffic comes from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<RunSource>,
+}
+
+/// One source of live traffic.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RunSource {
+    /// `interface` or `proxy`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// One input of a run.
@@ -76,44 +96,6 @@ pub struct Source {
     pub name: String,
     /// First and last packet, 1-based, numbered within the file that holds the first one.
     pub packets: [u64; 2],
-}
-
-/// One end of a flow.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct Endpoint {
-    /// Address.
-    pub ip: String,
-    /// Port.
-    pub port: u16,
-    /// MAC address of the sending interface as the tap saw it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mac: Option<String>,
-}
-
-/// The flow a detection was seen on.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct Flow {
-    /// Community id v1.
-    pub community_id: String,
-    /// `tcp` or `udp`.
-    pub transport: String,
-    /// `outbound`, `inbound`, `internal` or `unknown`, by the configured networks.
-    pub direction: String,
-    /// Who asks.
-    pub client: Endpoint,
-    /// Who answers.
-    pub server: Endpoint,
-    /// VLAN ids, outermost first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub vlan: Vec<u16>,
-    /// Tunnels around the flow, outermost first: the kind and, where it has one, its number (`vxlan:7001`, `gre`,
-    /// `mpls`); `unknown` where the name was forgotten.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tunnel: Vec<String>,
-    /// Bytes of the flow that were never seen, up to here.
-    pub missed_bytes: u64,
-    /// The start of the flow was not seen.
-    pub midstream: bool,
 }
 
 /// What a TLS handshake showed, that of QUIC included.
@@ -398,6 +380,9 @@ pub struct Detection {
     pub source: Source,
     /// The flow.
     pub flow: Flow,
+    /// Who sits at the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
     /// Set where no MCP is spoken here and something else tells of it: `remote-mcp-by-provider`, `mcp-supply`,
     /// `mcp-install`, `mcp-registry`. Such a detection makes no server and no session.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -436,16 +421,28 @@ pub struct Detection {
 pub struct SessionRecord {
     /// Always [`SCHEMA`].
     pub schema: u32,
-    /// When it was written: the end of the conversation.
+    /// When it was written: the end of the conversation, unless it is `ongoing`.
     #[serde(serialize_with = "time")]
     #[schemars(with = "String")]
     pub ts: Timestamp,
-    /// Derived from content.
+    /// Derived from content; the same in all records of one conversation.
     pub id: String,
+    /// It is not over: this is what is known so far.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ongoing: bool,
     /// `replay` or the configured name.
     pub sensor: String,
-    /// Client address.
+    /// Client address; behind a trusted proxy that of the client it asks for.
     pub client_ip: String,
+    /// Name of the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// Who says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_name_from: Option<NameFrom>,
+    /// Who sits at the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
     /// The server.
     pub server: ServerKey,
     /// Everything said.
@@ -518,6 +515,9 @@ pub struct ServerRecord {
     pub mcp: Mcp,
     /// Client addresses, sorted; at most 256. For the change `client`, the new one alone.
     pub clients: Vec<String>,
+    /// Names of those of `clients` that have one, by address.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub client_names: std::collections::BTreeMap<String, String>,
     /// Clients in all.
     pub client_count: u64,
     /// JSON-RPC calls in all.
@@ -536,133 +536,4 @@ pub struct ServerRecord {
     pub classification: Classification,
     /// The strongest signal's id: the short answer to "why".
     pub why: String,
-}
-
-/// Something a reader of the results must know.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Notice {
-    /// Always [`SCHEMA`].
-    pub schema: u32,
-    /// Packet time.
-    #[serde(serialize_with = "time")]
-    #[schemars(with = "String")]
-    pub ts: Timestamp,
-    /// `replay` or the configured name.
-    pub sensor: String,
-    /// One of a closed, documented list.
-    pub code: NoticeCode,
-    /// For people.
-    pub message: String,
-    /// The flow it concerns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub flow: Option<Box<Flow>>,
-    /// How many of this code were held back since the last one written.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub held_back: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-/// Why a notice was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum NoticeCode {
-    /// A capture file ends in mid-packet.
-    TruncatedFile,
-    /// Part of a capture file cannot be read.
-    CorruptFile,
-    /// A file in a directory is empty or no capture; it was skipped.
-    SkippedFile,
-    /// A packet names an interface its file does not describe.
-    UnknownInterface,
-    /// Framing that receivers may read in different ways.
-    HttpAmbiguity,
-    /// Messages that receivers may read in different ways.
-    MessageAmbiguity,
-    /// Segments that claim the same bytes with other content.
-    OverlapConflict,
-    /// Segments that receivers may read in different ways.
-    TcpAmbiguity,
-    /// A name that the evidence contradicts.
-    IdentityMismatch,
-    /// `Mcp-*` headers that contradict the body.
-    HeaderMismatch,
-    /// A limit was met; what came after was not looked at.
-    LimitMet,
-    /// A body could not be decoded.
-    Undecoded,
-    /// A worker met a fault in our own code; that flow was given up.
-    InternalFault,
-}
-
-/// Totals of a run. Deterministic fields only.
-#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
-pub struct Stats {
-    /// Always [`SCHEMA`].
-    pub schema: u32,
-    /// Time of the last packet.
-    #[serde(serialize_with = "time")]
-    #[schemars(with = "String")]
-    pub ts: Timestamp,
-    /// `replay` or the configured name.
-    pub sensor: String,
-    /// No further line follows.
-    #[serde(rename = "final")]
-    pub is_final: bool,
-    /// Packets read.
-    pub packets: u64,
-    /// Captured bytes read.
-    pub bytes: u64,
-    /// Packets that became part of a flow or were looked at as datagrams.
-    pub packets_analysed: u64,
-    /// Packets not analysed, by reason. `packets` = `packets_analysed` + the sum of these.
-    pub packets_dropped: std::collections::BTreeMap<String, u64>,
-    /// Flows by how they ended.
-    pub flows: std::collections::BTreeMap<String, u64>,
-    /// Messages by protocol.
-    pub messages: std::collections::BTreeMap<String, u64>,
-    /// Payload bytes not looked into, by reason.
-    pub uninspected_bytes: std::collections::BTreeMap<String, u64>,
-    /// Reassembly: gaps, conflicts, retransmissions and what limits cost.
-    pub reassembly: std::collections::BTreeMap<String, u64>,
-    /// Signals by signature or structure.
-    pub signals: std::collections::BTreeMap<String, u64>,
-    /// Detections by `classification/confidence`.
-    pub detections: std::collections::BTreeMap<String, u64>,
-    /// Look-alikes by what they are, written or not.
-    pub look_alikes: std::collections::BTreeMap<String, u64>,
-    /// Servers by classification.
-    pub servers: std::collections::BTreeMap<String, u64>,
-    /// Notices by code, held back ones included.
-    pub notices: std::collections::BTreeMap<String, u64>,
-    /// Limits met, by name.
-    pub limits: std::collections::BTreeMap<String, u64>,
-    /// The pattern engine that bodies went through: `rust` or `hyperscan`. Both give the same answers.
-    pub engine: String,
-    /// Lines made, this one not counted. Made = written in replay.
-    pub events: u64,
-}
-
-impl NoticeCode {
-    /// The word of the record.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::TruncatedFile => "truncated_file",
-            Self::CorruptFile => "corrupt_file",
-            Self::SkippedFile => "skipped_file",
-            Self::UnknownInterface => "unknown_interface",
-            Self::HttpAmbiguity => "http_ambiguity",
-            Self::MessageAmbiguity => "message_ambiguity",
-            Self::OverlapConflict => "overlap_conflict",
-            Self::TcpAmbiguity => "tcp_ambiguity",
-            Self::IdentityMismatch => "identity_mismatch",
-            Self::HeaderMismatch => "header_mismatch",
-            Self::LimitMet => "limit_met",
-            Self::Undecoded => "undecoded",
-            Self::InternalFault => "internal_fault",
-        }
-    }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most client addresses kept of one server.
 pub(crate) const MAX_CLIENTS: usize = 4096;
-/// Most client addresses written in one record.
+/// Most client addresses written in one record, and most names kept of clients.
 const MAX_CLIENTS_WRITTEN: usize = 256;
 
 /// One server, as known so far.
@@ -18,6 +18,8 @@ pub(crate) struct Server {
     pub(crate) told: Told,
     pub(crate) transports: BTreeSet<&'static str>,
     pub(crate) clients: BTreeSet<String>,
+    /// Names of clients, by address.
+    pub(crate) client_names: BTreeMap<String, String>,
     pub(crate) client_count: u64,
     pub(crate) calls: u64,
     pub(crate) auth: Auth,
@@ -39,10 +41,50 @@ pub(crate) struct Servers {
     /// How many servers an address and port have, and the first of them.
     pub(crate) at: BTreeMap<(String, u16), (u32, ServerKey)>,
     /// Bytes of all, as of when each was last weighed.
-    bytes: usize,
+    pub(crate) bytes: usize,
+    /// When those that are quiet were last looked for.
+    looked: Option<Timestamp>,
 }
 
 impl Servers {
+    /// Packet time without an exchange after which a server is forgotten.
+    pub(crate) const LIFE: i64 = 30 * 86_400 * Timestamp::SECOND;
+    /// How often those are looked for.
+    pub(crate) const LOOK: i64 = 3_600 * Timestamp::SECOND;
+    /// The same where there is no room for another one.
+    pub(crate) const PRESSED_LIFE: i64 = 3_600 * Timestamp::SECOND;
+    /// How often those are looked for then.
+    pub(crate) const PRESSED_LOOK: i64 = 60 * Timestamp::SECOND;
+
+    /// Whether it is time to look for those that are quiet, which was done before `every`; it is taken as done.
+    pub(crate) fn is_time(&mut self, now: Timestamp, every: i64) -> bool {
+        let looked = *self.looked.get_or_insert(now);
+        let time = now.since(looked) >= every;
+        if time {
+            self.looked = Some(now);
+        }
+        time
+    }
+
+    /// Takes out those without an exchange since `since`.
+    pub(crate) fn take_quiet(&mut self, since: Timestamp) -> Vec<(ServerKey, Box<Server>)> {
+        let quiet: Vec<_> = self.all.extract_if(.., |_, server| server.last < since).collect();
+        for (key, server) in &quiet {
+            self.bytes = self.bytes.saturating_sub(server.charged);
+            let place = (key.ip.clone(), key.port);
+            let Some((n, first)) = self.at.get_mut(&place) else { continue };
+            *n -= 1;
+            if *n == 0 {
+                self.at.remove(&place);
+            } else if first == key
+                && let Some(other) = self.all.keys().find(|other| other.ip == key.ip && other.port == key.port)
+            {
+                first.clone_from(other);
+            }
+        }
+        quiet
+    }
+
     /// The only server at this address and port, if there is just one.
     pub(crate) fn only_at(&self, ip: &str, port: u16) -> Option<ServerKey> {
         self.at.get(&(ip.to_owned(), port)).filter(|(n, _)| *n == 1).map(|(_, key)| key.clone())
@@ -84,6 +126,8 @@ pub(crate) fn record(
     sensor: &str,
 ) -> ServerRecord {
     let all = || server.clients.iter().take(MAX_CLIENTS_WRITTEN).cloned().collect();
+    let clients: Vec<String> = only.map_or_else(all, |c| vec![c.to_owned()]);
+    let own = |(client, name): (&String, &String)| (client.clone(), name.clone());
     ServerRecord {
         schema: crate::record::SCHEMA,
         ts,
@@ -91,7 +135,8 @@ pub(crate) fn record(
         change,
         server: key.clone(),
         mcp: mcp_of(&server.told, server.transport(), server.auth.clone(), server.outcome, server.header_mismatch),
-        clients: only.map_or_else(all, |c| vec![c.to_owned()]),
+        client_names: clients.iter().filter_map(|c| server.client_names.get_key_value(c)).map(own).collect(),
+        clients,
         client_count: server.client_count,
         call_count: server.calls,
         first_seen: server.first,
@@ -124,7 +169,17 @@ impl Server {
         const AROUND: usize = 4 * limits::ENTRY + 192;
         // The longest address in its text form.
         let clients = self.clients.len() * limits::name("0000:0000:0000:0000:0000:0000:0000:0000");
-        AROUND + size_of::<Self>() + clients + self.told.bytes() + self.auth.bytes() + limits::text(&self.why)
+        let names: usize = self.client_names.iter().map(|(ip, name)| limits::name(ip) + limits::text(name)).sum();
+        AROUND + size_of::<Self>() + clients + names + self.told.bytes() + self.auth.bytes() + limits::text(&self.why)
+    }
+
+    /// Keeps what a client is called.
+    pub(crate) fn call(&mut self, client: &str, name: &str) {
+        if let Some(known) = self.client_names.get_mut(client) {
+            name.clone_into(known);
+        } else if self.client_names.len() < MAX_CLIENTS_WRITTEN {
+            self.client_names.insert(client.to_owned(), name.to_owned());
+        }
     }
 
     fn transport(&self) -> &'static str {
@@ -136,12 +191,10 @@ impl Server {
 /// The common part of the records of a detection, session or server.
 pub(crate) fn mcp_of(told: &Told, transport: &str, auth: Auth, outcome: &str, header_mismatch: bool) -> Mcp {
     let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
-    let peer = |p: &mcp::Implementation| Peer { name: p.name.clone(), version: p.version.clone() };
     let versions = if told.versions.is_empty() { &told.offers } else { &told.versions };
-    let era = if told.session_era { Some("session") } else { told.stateless.then_some("stateless") };
     Mcp {
         transport: transport.to_owned(),
-        era: era.map(str::to_owned),
+        era: era(told.session_era, told.stateless),
         protocol_versions: list(versions),
         methods: list(&told.methods),
         tools: list(&told.tools),
@@ -154,5 +207,26 @@ pub(crate) fn mcp_of(told: &Told, transport: &str, auth: Auth, outcome: &str, he
         auth,
         header_mismatch,
         ..Mcp::default()
+    }
+}
+
+fn era(session: bool, stateless: bool) -> Option<String> {
+    let era = if session { Some("session") } else { stateless.then_some("stateless") };
+    era.map(str::to_owned)
+}
+
+fn peer(p: &mcp::Implementation) -> Peer {
+    Peer { name: p.name.clone(), version: p.version.clone() }
+}
+
+impl Mcp {
+    /// Adds what the conversation said before to what `own` messages did not say.
+    pub(crate) fn adopt(&mut self, own: &Told, before: &Told) {
+        self.client = self.client.take().or_else(|| before.client.as_ref().map(peer));
+        self.server = self.server.take().or_else(|| before.server.as_ref().map(peer));
+        if own.versions.is_empty() && own.offers.is_empty() {
+            self.protocol_versions = before.versions.iter().cloned().collect();
+        }
+        self.era = era(own.session_era || before.session_era, own.stateless || before.stateless);
     }
 }

@@ -113,7 +113,7 @@ impl Correlator {
         let outcome = if trace == Trace::Provider && used { "answered" } else { "unseen" };
         let classification = self.classify_trace(key, confidence);
         let Some(open) = self.open.get(&key) else { return };
-        let mut made = detection::build(&self.options, open, &unit, None, outcome, confidence, classification, None);
+        let mut made = detection::build(self.desk(), open, &unit, None, outcome, confidence, classification, None);
         made.category = Some(trace.word().to_owned());
         for signal in unit.signals.iter().filter(|s| s.kind == detect::SignalKind::Structure) {
             *self.totals.signals.entry(signal.id.clone()).or_default() += 1;

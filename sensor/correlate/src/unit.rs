@@ -5,6 +5,7 @@ use detect::{FlowFacts, MessageSeen, Signal, SignalKind, Weight};
 use mcp::{Id, Kind, Verdict};
 use net::{Direction, Place, Timestamp};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Most calls kept in one unit (a batch may hold thousands; the rest is counted).
@@ -389,6 +390,8 @@ pub(crate) struct Open {
     /// It is no exchange but a handshake, or a question to a name server.
     pub(crate) contact: Option<Box<detect::ContactSeen>>,
     pub(crate) conversation: Option<u64>,
+    /// The client that a trusted proxy asks for.
+    pub(crate) asks_for: Option<IpAddr>,
     /// Number of the exchange in its flow.
     pub(crate) number: u32,
     /// The server its detections were counted for.
@@ -429,6 +432,7 @@ impl Open {
             response: None,
             contact: None,
             conversation: None,
+            asks_for: None,
             number,
             server: None,
             primary: Unit::new(0, ts, place),
@@ -451,6 +455,11 @@ impl Open {
         }
     }
 
+    /// Who asks: the client of the flow, or the one that it asks for.
+    pub(crate) fn client(&self) -> IpAddr {
+        self.asks_for.unwrap_or(self.flow.client.ip())
+    }
+
     /// What it weighs.
     pub(crate) fn bytes(&self) -> usize {
         /// Its entries in maps by key, by age and by deadline, and the facts of its flow.
@@ -461,6 +470,7 @@ impl Open {
                 [&r.user_agent, &facts.mcp_method, &facts.mcp_name, &facts.protocol_version, &facts.resource];
             let claims = facts.auth.claims.iter().flat_map(|c| [&c.iss, &c.sub]).flatten();
             size_of::<detect::RequestSeen>()
+                + facts.forwarded.bytes()
                 + [&r.method, &r.host, &r.authority, &facts.path.clean, &facts.path.normal]
                     .into_iter()
                     .chain(optional.into_iter().flatten())

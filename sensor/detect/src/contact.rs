@@ -2,7 +2,6 @@
 //! to it can be read.
 
 use crate::hosts::{HostMatch, normal_host};
-use crate::inspect::count;
 use crate::rules::{Field, Listed, RuleSet, Signature};
 use crate::{Generation, Scratch, Signal, SignalKind, Weight};
 use net::{Place, Timestamp};
@@ -265,7 +264,7 @@ impl<'r> Signals<'r> {
         let Self { generation, scratch, all, telling, .. } = self;
         let rules = &generation.rules;
         rules.scan_host(name, None, &mut |found| {
-            count(&mut scratch.stats.signals, found.signature);
+            scratch.stats.signals.count(rules, found.signature);
             let Some(known) = rules.signature(found.signature) else { return };
             let weight = weight_of(known, &found);
             *telling |= weight >= Weight::Medium;
@@ -284,7 +283,7 @@ impl<'r> Signals<'r> {
         let rules = &generation.rules;
         rules.scan_field(on, value, engine, &mut |signature, end| {
             let Some(known) = rules.signature(signature) else { return };
-            count(&mut stats.signals, signature);
+            stats.signals.count(rules, signature);
             *weak += u8::from(known.weight == Weight::Weak && *weak < 2);
             *telling |= known.weight >= Weight::Medium || *weak >= 2;
             let shown = value.escape_ascii().to_string();

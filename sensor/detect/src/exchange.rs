@@ -2,7 +2,7 @@
 //! the same. Owned, `Send`, no lifetime, no thread id.
 
 use crate::contact::weight_of;
-use crate::inspect::{Inspector, Promise, count};
+use crate::inspect::{Inspector, Promise};
 use crate::kept::KeptHead;
 use crate::observation::{EndpointSeen, ResponseSeen, SideEnd, Update};
 use crate::rules::{Field, Listed};
@@ -155,7 +155,7 @@ impl Exchange {
         let mut listed = false;
         let signals = &mut scratch.stats.signals;
         rules.scan_host(host, Some(path), &mut |m| {
-            count(signals, m.signature);
+            signals.count(rules, m.signature);
             let Some(known) = rules.signatures().get(m.signature as usize) else { return };
             let named = m.category.is_server() && m.has_path && m.path_matches;
             listed |= named && m.listed >= Listed::Medium;
@@ -178,7 +178,7 @@ impl Exchange {
         let mut field = |on: &Field, value: &[u8], excerpt: &dyn Fn() -> String| {
             rules.scan_field(on, value, &mut scratch.rules, &mut |signature, end| {
                 let Some(known) = rules.signatures().get(signature as usize) else { return };
-                count(&mut scratch.stats.signals, signature);
+                scratch.stats.signals.count(rules, signature);
                 if let Some(trace) = Trace::of(known.category) {
                     // Who asks says nothing without what is asked for.
                     if news.update.trace.is_some() || !matches!(on, Field::RequestHeader(_)) {
@@ -269,7 +269,7 @@ impl Exchange {
             for value in head.headers.all(name) {
                 rules.scan_field(on, value, &mut scratch.rules, &mut |signature, end| {
                     let Some(known) = rules.signatures().get(signature as usize) else { return };
-                    count(&mut scratch.stats.signals, signature);
+                    scratch.stats.signals.count(rules, signature);
                     news.weigh(known.weight);
                     let excerpt = cut(&safe_value(name, value)).to_owned();
                     let (id, on) = (known.id.clone(), on.to_string());

@@ -1,7 +1,7 @@
 //! One body in one direction: content coding off, then JSON, event stream or nothing of interest.
 
 use crate::rules::{BodyState, RuleSet};
-use crate::{Scratch, Side, Signal, SignalKind};
+use crate::{Hits, Scratch, Side, Signal, SignalKind};
 use mcp::{BodyKind, Doubt, Message};
 use proto::coding::{Codings, Decoder, Stop, Unsupported};
 use proto::sse::{self, Parser};
@@ -538,8 +538,8 @@ fn scan_state(rules: &RuleSet, side: Side, promise: Promise) -> BodyState {
     if promise == Promise::Messages { rules.websocket_message() } else { rules.body(side) }
 }
 
-fn body_signal(rules: &RuleSet, counts: &mut Vec<u64>, signature: u32, end: u64) -> Signal {
-    count(counts, signature);
+fn body_signal(rules: &RuleSet, hits: &mut Hits, signature: u32, end: u64) -> Signal {
+    hits.count(rules, signature);
     let known = rules.signatures().get(signature as usize);
     Signal {
         id: known.map(|s| s.id.clone()).unwrap_or_default(),
@@ -548,17 +548,6 @@ fn body_signal(rules: &RuleSet, counts: &mut Vec<u64>, signature: u32, end: u64)
         weight: known.map_or(crate::Weight::Info, |s| s.weight),
         excerpt: String::new(),
         offset: end,
-    }
-}
-
-/// Counts a hit of a signature.
-pub(crate) fn count(counts: &mut Vec<u64>, signature: u32) {
-    let at = signature as usize;
-    if counts.len() <= at {
-        counts.resize(at + 1, 0);
-    }
-    if let Some(n) = counts.get_mut(at) {
-        *n += 1;
     }
 }
 

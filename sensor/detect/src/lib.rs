@@ -9,8 +9,10 @@ mod classify;
 mod contact;
 mod exchange;
 mod generation;
+mod hits;
 mod inspect;
 mod kept;
+mod names;
 mod observation;
 mod scope;
 mod scratch;
@@ -22,8 +24,10 @@ pub use classify::{Action, Classification, Classified, classify, direction};
 pub use contact::{Contact, ContactKind, ContactSeen, TlsSeen, is_known_host, is_nobody};
 pub use exchange::Exchange;
 pub use generation::Generation;
+pub use hits::Hits;
+pub use names::{Behind, Names, RawNamed, RawNames};
 pub use observation::{
-    DocumentSeen, EndpointSeen, FlowFacts, Inside, MessageSeen, NameSeen, Observation, Order, RequestSeen,
+    DocumentSeen, EndpointSeen, FlowFacts, HostSeen, Inside, MessageSeen, NameSeen, Observation, Order, RequestSeen,
     ResponseSeen, SideEnd, Update, What,
 };
 pub use scope::{

@@ -3,7 +3,7 @@
 use crate::TraceSeen;
 use crate::{ContactSeen, Side, Signal, TlsSeen};
 use mcp::{BodyKind, LookAlike, Message, PathFacts, RequestFacts, ResponseFacts, Verdict};
-use net::{Direction, Place, Timestamp, Transport};
+use net::{Direction, Place, Sender, Timestamp, Transport};
 use proto::{Anomaly, EndKind, ExchangeId};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -28,8 +28,8 @@ pub struct FlowFacts {
     pub client: SocketAddr,
     /// Who answers.
     pub server: SocketAddr,
-    /// MAC address of the client as the tap saw it.
-    pub client_mac: Option<[u8; 6]>,
+    /// Who sent the first packet of the client, where the link layer says so: itself, or a router.
+    pub sender: Option<Sender>,
     /// VLAN ids, outermost first.
     pub vlan: [Option<u16>; 2],
     /// Tunnels around the flow, outermost first, in words (`vxlan:7001`).
@@ -79,6 +79,10 @@ pub enum What {
     Contact(u32, Box<ContactSeen>),
     /// A name server said which addresses a name has. Only of names that matter.
     Name(NameSeen),
+    /// A name server said which host an address belongs to.
+    Host(HostSeen),
+    /// A client asked for an address, was given one, or gave one up.
+    Lease(Box<proto::dhcp::Message>),
     /// The flow is over; exchanges still open have ended.
     FlowEnd,
     /// Wire framing that receivers may read differently.
@@ -110,6 +114,17 @@ impl NameSeen {
             self.addresses.push(address);
         }
     }
+}
+
+/// Which host an address belongs to, as a name server said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSeen {
+    /// The address.
+    pub address: IpAddr,
+    /// Name of the host, lower case, without the final dot.
+    pub name: String,
+    /// It was asked for the name of the address (PTR), and not the other way round.
+    pub reverse: bool,
 }
 
 /// News of one exchange since the last update. Fields are absent where there is no news.

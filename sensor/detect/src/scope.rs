@@ -1,9 +1,10 @@
 //! Whose networks and servers these are: the `[networks]`, `[portals]`, `[sanctioned]`, `[denied]` and
-//! `[published]` sections of the configuration, checked once.
+//! `[published]` sections of the configuration, checked once. `[names]` has a module of its own.
 
+use crate::names::{Names, RawNames};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The sections as written.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +20,8 @@ pub struct RawScope {
     pub denied: RawServers,
     /// Our own servers that others may call.
     pub published: RawServers,
+    /// What clients are called.
+    pub names: RawNames,
 }
 
 /// `[networks]`.
@@ -27,6 +30,8 @@ pub struct RawScope {
 pub struct RawNetworks {
     /// CIDR blocks that are ours.
     pub internal: Vec<String>,
+    /// CIDR blocks of proxies that are believed where they say for whom they ask (`Forwarded`, `X-Forwarded-For`).
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for RawNetworks {
@@ -34,7 +39,8 @@ impl Default for RawNetworks {
         let blocks =
             ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"];
         let six = ["::1/128", "fc00::/7", "fe80::/10"];
-        Self { internal: blocks.iter().chain(&six).map(ToString::to_string).collect() }
+        let internal = blocks.iter().chain(&six).map(ToString::to_string).collect();
+        Self { internal, trusted_proxies: Vec::new() }
     }
 }
 
@@ -105,6 +111,28 @@ impl Cidr {
         let max = if addr.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(max);
         if bits > max { Err(hint()) } else { Ok(Self { addr, bits }) }
+    }
+
+    /// Length of its prefix, and that prefix.
+    pub(crate) fn parts(&self) -> (u8, IpAddr) {
+        let addr = self.addr.to_canonical();
+        // A mapped address counts as IPv4 as long as its prefix reaches into that.
+        let bits = if addr.is_ipv4() && self.addr.is_ipv6() { self.bits.saturating_sub(96) } else { self.bits };
+        (bits, Self::prefix(addr, bits).unwrap_or(addr))
+    }
+
+    /// The first `bits` bits of an address; `None` where it has fewer.
+    pub(crate) fn prefix(ip: IpAddr, bits: u8) -> Option<IpAddr> {
+        match ip {
+            IpAddr::V4(ip) => {
+                let shift = 32_u32.checked_sub(u32::from(bits))?;
+                Some(Ipv4Addr::from_bits(ip.to_bits() & u32::MAX.checked_shl(shift).unwrap_or(0)).into())
+            }
+            IpAddr::V6(ip) => {
+                let shift = 128_u32.checked_sub(u32::from(bits))?;
+                Some(Ipv6Addr::from_bits(ip.to_bits() & u128::MAX.checked_shl(shift).unwrap_or(0)).into())
+            }
+        }
     }
 
     /// Whether `ip` is inside. An IPv4-mapped IPv6 address counts as IPv4.
@@ -259,6 +287,10 @@ pub struct Scope {
     pub denied: Vec<ServerEntry>,
     /// `[published] servers`.
     pub published: Vec<ServerEntry>,
+    /// `[networks] trusted_proxies`.
+    pub trusted_proxies: Vec<Cidr>,
+    /// `[names]`.
+    pub names: Names,
 }
 
 impl Scope {
@@ -289,6 +321,8 @@ impl TryFrom<&RawScope> for Scope {
             sanctioned: servers("sanctioned", &raw.sanctioned)?,
             denied: servers("denied", &raw.denied)?,
             published: servers("published", &raw.published)?,
+            trusted_proxies: all("networks.trusted_proxies", &raw.networks.trusted_proxies, Cidr::parse)?,
+            names: Names::try_from(&raw.names)?,
         })
     }
 }

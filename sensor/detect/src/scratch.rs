@@ -1,6 +1,6 @@
 //! What a worker lends to the exchanges it inspects: buffers, pools, limits and counters.
 
-use crate::Side;
+use crate::{Hits, Side};
 use crate::inspect::{Inspector, Promise};
 use crate::kept::Heads;
 use crate::rules::RuleSet;
@@ -10,19 +10,35 @@ use std::collections::BTreeMap;
 const MAX_IDLE: usize = 4;
 
 /// Limits of inspection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Of content decoding.
     pub coding: proto::coding::Limits,
     /// Of the JSON reader.
     pub json: mcp::Limits,
+    /// Memory that decoders of one shard may hold, in bytes.
+    pub decoder_bytes: u64,
+    /// Memory that request heads of open exchanges of one shard may take, in bytes. Beyond it the request line and
+    /// the host are kept.
+    pub head_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            coding: proto::coding::Limits::default(),
+            json: mcp::Limits::default(),
+            decoder_bytes: 32 << 20,
+            head_bytes: 2 << 20,
+        }
+    }
 }
 
 /// Counters of inspection, by worker; added up by the pipeline.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// Hits by signature index.
-    pub signals: Vec<u64>,
+    /// Hits by signature.
+    pub signals: Hits,
     /// Bodies (or their rest) that could not be decoded, by reason.
     pub undecoded: BTreeMap<&'static str, u64>,
     /// Bodies let go after their beginning showed no promise.
@@ -42,12 +58,7 @@ pub struct Stats {
 impl Stats {
     /// Adds another worker's counters.
     pub fn add(&mut self, other: &Self) {
-        if self.signals.len() < other.signals.len() {
-            self.signals.resize(other.signals.len(), 0);
-        }
-        for (mine, theirs) in self.signals.iter_mut().zip(&other.signals) {
-            *mine += theirs;
-        }
+        self.signals.add(&other.signals);
         for (word, n) in &other.undecoded {
             *self.undecoded.entry(word).or_default() += n;
         }
@@ -82,26 +93,20 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Memory that decoders of one shard may hold, in bytes.
-    pub const DECODER_BYTES: u64 = 32 << 20;
-    /// Memory that request heads of open exchanges of one shard may take, in bytes. Beyond it the request line and
-    /// the host are kept.
-    pub const HEAD_BYTES: u64 = 2 << 20;
-
     /// Fresh scratch under `limits`.
     pub fn new(limits: Limits) -> Self {
         Self {
             rules: crate::rules::Scratch::default(),
-            pool: proto::coding::Pool::new(Self::DECODER_BYTES),
+            pool: proto::coding::Pool::new(limits.decoder_bytes),
+            heads: Heads::new(limits.head_bytes),
             limits,
             stats: Stats::default(),
-            heads: Heads::new(Self::HEAD_BYTES),
             text: String::new(),
             idle: Vec::new(),
         }
     }
 
-    /// Request heads that were kept without their fields, because [`Self::HEAD_BYTES`] was met.
+    /// Request heads that were kept without their fields, because [`Limits::head_bytes`] was met.
     pub fn heads_cut(&self) -> u64 {
         self.heads.cut()
     }

@@ -8,7 +8,7 @@ use base64::{
 use proto::{RequestHead, ResponseHead};
 use sha2::{Digest, Sha256};
 
-use crate::{Auth, Message, PathFacts, Version, clean_uri, mask, oauth, path};
+use crate::{Auth, Forwarded, Message, PathFacts, Version, clean_uri, mask, oauth, path};
 
 /// Longest encoded `Mcp-Name` that is decoded, in bytes.
 const MAX_ENCODED: usize = 4096;
@@ -49,6 +49,8 @@ pub struct RequestFacts {
     pub a2a: bool,
     /// `anthropic-beta` names the MCP connector: a model provider is to contact servers.
     pub provider_mcp: bool,
+    /// For whom a proxy says that it asks.
+    pub forwarded: Forwarded,
     /// How the request authorises itself.
     pub auth: Auth,
     /// What the target says.
@@ -146,6 +148,10 @@ pub fn request_facts(head: &RequestHead<'_>) -> RequestFacts {
             facts.accepts_html |= lists(value, "text/html");
         } else if is("content-type") {
             facts.json_body = is_json(value);
+        } else if is("forwarded") {
+            facts.forwarded.add_standard(value);
+        } else if is("x-forwarded-for") {
+            facts.forwarded.add_common(value);
         } else if is("last-event-id") {
             facts.last_event_id = true;
         } else if is("sec-websocket-protocol") {

@@ -5,6 +5,7 @@ mod auth;
 mod endpoint;
 mod evidence;
 mod extract;
+mod forwarded;
 mod fuzz;
 mod headers;
 mod judge;
@@ -24,6 +25,7 @@ mod wide;
 
 pub use auth::{Auth, AuthKind, Claims};
 pub use endpoint::{Endpoint, endpoint_url, target_key};
+pub use forwarded::{Forwarded, MAX_HOPS};
 pub use fuzz::{fuzz_headers, fuzz_json};
 pub use headers::{
     Challenge, RequestFacts, ResponseFacts, header_mismatch, is_remarkable, request_facts, response_facts,

@@ -22,7 +22,7 @@ pub use fragment::{FragmentLimits, FragmentStats, Fragments, Rebuilt};
 pub use frame::{Frame, LinkType, Place};
 #[doc(hidden)]
 pub use fuzz::{fuzz_decode, fuzz_fragments, fuzz_reassembly};
-pub use packet::{Packet, TcpHeader};
+pub use packet::{Packet, Sender, TcpHeader};
 pub use time::Timestamp;
 pub use tunnel::{Carrier, MAX_TUNNELS, Path, Step, Tunnel};
 pub use tuple::{Direction, FiveTuple, FlowKey, Transport};

@@ -1,7 +1,7 @@
 //! A decoded packet: places of headers and payload inside the frame, no copy.
 
 use crate::{FiveTuple, Place, Timestamp};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::ops::Range;
 
 /// One decoded TCP or UDP packet. Plain data (no borrow), so that a dispatcher can decode and a worker use it.
@@ -13,8 +13,10 @@ pub struct Packet {
     pub ts: Timestamp,
     /// Source and destination of the innermost packet, and the tunnel it came in.
     pub tuple: FiveTuple,
-    /// Source MAC address of the innermost link layer that has one.
+    /// Source MAC address of the link layer around the packet; `None` where a tunnel holds it without one.
     pub src_mac: Option<[u8; 6]>,
+    /// Time to live (IPv4) or hop limit (IPv6) of the packet.
+    pub ttl: u8,
     /// Up to two VLAN ids, outermost first.
     pub vlan: [Option<NonZeroU16>; 2],
     /// TCP header fields; `None` for UDP.
@@ -25,6 +27,22 @@ pub struct Packet {
     pub payload: Range<u32>,
     /// Payload length on the wire; more than `payload.len()` where the snaplen cut.
     pub wire_payload: u32,
+}
+
+/// Who put a packet on the link where it was captured, and how far the packet had come by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// Source MAC address.
+    pub mac: [u8; 6],
+    /// Time to live or hop limit; 1 also stands for 0.
+    pub ttl: NonZeroU8,
+}
+
+impl Packet {
+    /// Who sent it, where the link layer says so.
+    pub fn sender(&self) -> Option<Sender> {
+        Some(Sender { mac: self.src_mac?, ttl: NonZeroU8::new(self.ttl).unwrap_or(NonZeroU8::MIN) })
+    }
 }
 
 /// The fields of a TCP header that reassembly needs (RFC 9293 §3.1).

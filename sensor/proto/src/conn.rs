@@ -7,7 +7,7 @@ mod secured;
 #[cfg(test)]
 mod tests;
 
-use crate::http1::{Flow, Found};
+use crate::http1::{Flow, Found, Rest};
 use crate::{Anomaly, ExchangeId, Interest, Part, PartSink, coding, dns, http2, tls};
 use net::Direction;
 pub use secured::Opener;
@@ -242,6 +242,29 @@ pub struct Conn {
     depth: u8,
 }
 
+/// A [`Conn`] between messages, as small as it can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtRest(Rest);
+
+const _: () = assert!(size_of::<AtRest>() <= 48, "a million of them wait at a time");
+
+impl AtRest {
+    /// A flow of which nothing was read yet; `midstream` where its beginning was not captured.
+    pub fn new(midstream: bool) -> Self {
+        Self(Rest::new(midstream))
+    }
+
+    /// As [`Conn::flipped`].
+    pub fn flipped(&self) -> bool {
+        self.0.flipped()
+    }
+
+    /// As [`Conn::fin`]; where nothing is under way, nothing ends but the direction itself.
+    pub fn fin(&mut self, dir: Direction) {
+        self.0.fin(dir);
+    }
+}
+
 /// What the bytes are given to.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "every flow begins as the large one, and most stay so")]
@@ -263,6 +286,26 @@ impl Conn {
     /// A new flow; `midstream` where its beginning was not captured.
     pub fn new(midstream: bool) -> Self {
         Self { layer: Layer::Http1(Flow::new(midstream)), flipped: false, depth: 0 }
+    }
+
+    /// What is left of a connection where nothing is under way, if that is little: between two messages of HTTP/1, or
+    /// where nothing that is known has been met yet.
+    pub fn at_rest(&self) -> Option<AtRest> {
+        match &self.layer {
+            Layer::Http1(flow) if self.depth == 0 => flow.rest().map(AtRest),
+            _ => None,
+        }
+    }
+
+    /// Becomes the connection that was put away, whatever it was before; its memory is used again.
+    pub fn resume(&mut self, put_away: AtRest) {
+        if !matches!(self.layer, Layer::Http1(_)) {
+            self.layer = Layer::Http1(Flow::new(false));
+        }
+        if let Layer::Http1(flow) = &mut self.layer {
+            flow.resume(put_away.0);
+        }
+        (self.flipped, self.depth) = (false, 0);
     }
 
     /// What is inside of TLS, which tells the roles: exchanges are numbered from `first`. `http2` where the handshake

@@ -2,6 +2,7 @@
 
 pub mod coding;
 mod conn;
+pub mod dhcp;
 pub mod dns;
 pub mod head;
 mod http1;
@@ -13,7 +14,7 @@ pub mod sse;
 pub mod tls;
 pub mod websocket;
 
-pub use conn::{Conn, Limits, Opener, Stats, Uninspected};
+pub use conn::{AtRest, Conn, Limits, Opener, Stats, Uninspected};
 pub use head::{Field, Headers, RequestHead, ResponseHead};
 pub use http2::{MAX_TABLE as HTTP2_MAX_TABLE, Stats as Http2Stats};
 pub use part::{Anomaly, EndKind, ExchangeId, Interest, Part, PartSink, Shown};

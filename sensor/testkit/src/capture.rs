@@ -48,6 +48,10 @@ pub struct Wire {
     pub vlan_back: Option<u16>,
     /// IPv6 packets carry a fragment header that says they are whole (RFC 6946).
     pub atomic_fragments: bool,
+    /// Source MAC address of what the client sends, where another puts it on the link.
+    pub client_mac: Option<[u8; 6]>,
+    /// Time to live of what the client sends.
+    pub client_ttl: u8,
     /// First sequence number of the client, where it matters.
     pub first: Option<u32>,
     /// Segments are of random sizes, up to `mss`.
@@ -78,6 +82,8 @@ impl Default for Wire {
             vlan: None,
             vlan_back: None,
             atomic_fragments: false,
+            client_mac: None,
+            client_ttl: 64,
             first: None,
             reorder: 0,
             duplicate: 0,
@@ -339,11 +345,11 @@ impl Capture {
         self.kept.push(self.snaplen);
     }
 
-    /// One UDP datagram over IPv4 in an Ethernet frame, `from` and `to` as `ip:port`.
+    /// One UDP datagram in an Ethernet frame, `from` and `to` as `ip:port`.
     ///
     /// # Panics
     ///
-    /// Where an address does not parse or is not IPv4.
+    /// Where an address does not parse, or they are of two versions.
     pub fn datagram(&mut self, from: &str, to: &str, payload: &[u8]) {
         self.clock_us += Self::CALL_GAP_US;
         let frame = frame::ip_udp(from.parse().expect("ip:port"), to.parse().expect("ip:port"), payload, self.ip_id);
@@ -471,8 +477,16 @@ impl Capture {
         }
         let back = wire.vlan_back.filter(|_| direction == Direction::ToClient);
         header.good_checksum &= !wire.bad_checksums;
+        let from_client = direction == Direction::ToServer;
+        if from_client && wire.client_ttl != 64 {
+            header.ttl = wire.client_ttl;
+        }
         header.atomic = wire.atomic_fragments;
-        let frame = frame::build_with(segment, self.link, back.or(wire.vlan), self.ip_id, header);
+        let mut frame = frame::build_with(segment, self.link, back.or(wire.vlan), self.ip_id, header);
+        if let Some(mac) = wire.client_mac.filter(|_| from_client && self.link != Link::RawIp) {
+            // In a cooked capture, too.
+            frame[6..12].copy_from_slice(&mac);
+        }
         self.ip_id = self.ip_id.wrapping_add(1);
         self.clock_us += Self::PACKET_GAP_US;
         self.packets.push((self.clock_us, frame));

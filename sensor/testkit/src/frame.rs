@@ -144,10 +144,26 @@ pub(crate) fn build_with(segment: &Segment, link: Link, vlan: Option<u16>, ip_id
     out
 }
 
-/// A UDP datagram over IPv4 in an Ethernet frame, without a checksum, as RFC 768 allows.
+/// A UDP datagram in an Ethernet frame; over IPv4 without a checksum, as RFC 768 allows.
 pub(crate) fn ip_udp(from: SocketAddr, to: SocketAddr, payload: &[u8], ip_id: u16) -> Vec<u8> {
-    let (IpAddr::V4(source), IpAddr::V4(destination)) = (from.ip(), to.ip()) else { panic!("IPv4 only") };
     let length = u16::try_from(8 + payload.len()).expect("a datagram of less than 64 KiB");
+    let (source, destination) = match (from.ip(), to.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => (source, destination),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let mut udp = [from.port(), to.port(), length, 0].map(u16::to_be_bytes).concat();
+            udp.extend_from_slice(payload);
+            let ends = [source.octets(), destination.octets()].concat();
+            let checksum = fold(sum(&udp, sum(&ends, 17 + u64::from(length))));
+            udp[6..8].copy_from_slice(&if checksum == 0 { 0xffff } else { checksum }.to_be_bytes());
+            let mut out = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd, 0x60, 0, 0, 0];
+            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(&[17, 64]);
+            out.extend_from_slice(&ends);
+            out.extend_from_slice(&udp);
+            return out;
+        }
+        _ => panic!("both ends must be of one IP version"),
+    };
     let mut out = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
     let mut ip = vec![0x45, 0];
     ip.extend_from_slice(&(20 + length).to_be_bytes());

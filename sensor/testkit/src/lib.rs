@@ -24,6 +24,7 @@
 
 pub mod capture;
 pub mod carrier;
+pub mod dhcp;
 pub mod flood;
 mod frame;
 pub mod hostile;

@@ -510,9 +510,13 @@ impl<'a> Compiler<'a> {
             let all: Vec<Vec<u32>> = bodies.owners.iter().map(of).collect();
             if all.iter().all(Vec::is_empty) { Vec::new() } else { all }
         });
+        let id = |index: &u32| usize::try_from(*index).ok().and_then(|at| self.signatures.get(at)).map(|s| &s.id);
+        let mut by_id: Vec<u32> = (0..).take(self.signatures.len()).collect();
+        by_id.sort_unstable_by_key(id);
         Ok(RuleSet {
             packs: self.packs,
-            signatures: self.signatures,
+            signatures: self.signatures.into(),
+            by_id,
             hosts: self.hosts,
             bodies: Bodies { built, owners },
             short,

@@ -1,6 +1,7 @@
 //! A compiled set of rules, and how a message is held against it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::field::Field;
 use super::globs::Globs;
@@ -134,7 +135,9 @@ pub struct BodyState {
 #[derive(Debug)]
 pub struct RuleSet {
     pub(super) packs: Vec<Pack>,
-    pub(super) signatures: Vec<Signature>,
+    pub(crate) signatures: Arc<[Signature]>,
+    /// Indexes of the signatures, sorted by id.
+    pub(super) by_id: Vec<u32>,
     /// Hosts and addresses of signatures on `host` and `url`.
     pub(super) hosts: HostTable,
     pub(super) bodies: Bodies,
@@ -154,6 +157,13 @@ impl RuleSet {
     /// The signature of that index.
     pub fn signature(&self, index: u32) -> Option<&Signature> {
         self.signatures.get(usize::try_from(index).ok()?)
+    }
+
+    /// How grave the signature of that id is; `None` where there is none.
+    pub fn severity_of(&self, id: &str) -> Option<Severity> {
+        let named = |index: &u32| self.signature(*index).map_or("", |signature| signature.id.as_str());
+        let at = self.by_id.binary_search_by(|index| named(index).cmp(id)).ok()?;
+        self.signature(*self.by_id.get(at)?).map(|signature| signature.severity)
     }
 
     /// The packs, in the order given.

@@ -29,8 +29,9 @@ impl Layers<'_, '_> {
         if first >> 4 != 4 {
             return Err(Undecoded::IpVersion(first >> 4));
         }
-        let &[_, _, len_hi, len_lo, _, _, frag_hi, frag_lo, _, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
+        let &[_, _, len_hi, len_lo, _, _, frag_hi, frag_lo, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
             self.array(at)?;
+        self.outer.ttl = ttl;
         let header = usize::from(first & 15) * 4;
         let total = usize::from(be16(len_hi, len_lo));
         if header < 20 || (total != 0 && total < header) {
@@ -54,7 +55,8 @@ impl Layers<'_, '_> {
         if first >> 4 != 6 {
             return Err(Undecoded::IpVersion(first >> 4));
         }
-        let &[_, _, _, _, len_hi, len_lo, protocol, _] = self.array(at)?;
+        let &[_, _, _, _, len_hi, len_lo, protocol, hops] = self.array(at)?;
+        self.outer.ttl = hops;
         let (src, dst) = (self.array(at + 8)?, self.array(at + 24)?);
         let (src, dst) = (Ipv6Addr::from(*src), Ipv6Addr::from(*dst));
         let span = self.span(at + 40, usize::from(be16(len_hi, len_lo)))?;

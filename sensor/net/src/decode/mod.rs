@@ -122,6 +122,8 @@ pub(crate) struct Layers<'f, 'p> {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outer {
     pub(crate) src_mac: Option<[u8; 6]>,
+    /// Of the innermost IP header so far.
+    pub(crate) ttl: u8,
     pub(crate) vlan: [Option<NonZeroU16>; 2],
     pub(crate) tunnel: Tunnel,
     /// Tunnels so far.
@@ -206,6 +208,8 @@ impl<'f, 'p> Layers<'f, 'p> {
             path.set(usize::from(self.outer.depth), step);
         }
         self.outer.depth += 1;
+        // That of the tunnel's end is nobody's inside.
+        self.outer.src_mac = None;
         self.outer.tunnel = self.outer.tunnel.inside(step, ends);
         self.narrow(span);
         Ok(())

@@ -52,6 +52,7 @@ impl Layers<'_, '_> {
             ts: self.frame.ts,
             tuple,
             src_mac: self.outer.src_mac,
+            ttl: self.outer.ttl,
             vlan: self.outer.vlan,
             tcp,
             transport_bytes: offset(span.at)..end,

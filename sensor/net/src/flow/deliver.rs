@@ -1,7 +1,7 @@
 //! Delivery in order, and the holes in the way.
 
 use super::slab::{Progress, Slot};
-use super::turn::{Turn, Warm};
+use super::turn::{Turn, Warm, weight};
 use super::{Anomaly, App, Data, Flow, Interest, Piece};
 use crate::stream::{Acked, Chunk, Stamp, Store};
 use crate::{Direction, Timestamp};
@@ -9,7 +9,7 @@ use crate::{Direction, Timestamp};
 impl<A: App<C>, C> Turn<'_, A, C> {
     pub(super) fn warm(&mut self) -> &mut Warm<A> {
         self.slot.warm.get_or_insert_with(|| {
-            Box::new(Warm { app: None, stores: [None, None], odd_syn: [None; 2], told: 0, recent: None, weight: 0 })
+            Box::new(Warm { app: None, stores: [None, None], odd_syn: None, told: 0, recent: None, weight: 0 })
         })
     }
 
@@ -229,9 +229,9 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             let early = early.map(|dir| Piece { dir, data: Data::Fin, ..piece });
             tell_all(app, flow, early.chain([piece]), self.cx)
         };
-        let weight = app.as_ref().map_or(0, A::weight);
-        let before = std::mem::replace(&mut warm.weight, weight);
-        *self.above = self.above.saturating_sub(before).saturating_add(weight);
+        let now = u32::try_from(app.as_ref().map_or(0, A::weight)).unwrap_or(u32::MAX);
+        let before = std::mem::replace(&mut warm.weight, now);
+        *self.above = self.above.saturating_sub(weight(before)).saturating_add(weight(now));
         if interest == Interest::Bypass {
             self.slot.bypass = true;
             self.stats.flows_bypassed += 1;

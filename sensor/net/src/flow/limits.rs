@@ -5,17 +5,19 @@ use std::time::Duration;
 /// Limits of one [`FlowTable`](super::FlowTable), which is one shard of 64: divide what the whole sensor may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most flows kept, closed ones that linger included. A full table evicts: closed ones first, then half-open,
-    /// then silent, then active ones, each the least recently used first (to the tick). At least 1.
+    /// Most flows kept, closed ones that linger included. A full table evicts closed ones first, then such as one
+    /// sender can make alone (half-open, or with payload that nobody answered, whichever are more), then silent, then
+    /// active ones, each the least recently used first (to the tick). At least 1.
     pub flows: usize,
     /// Most bytes held for one direction behind a hole, bookkeeping included. Over it, the hole counts as lost.
     pub held_per_direction: usize,
     /// Most bytes held by the whole table, bookkeeping included. Over it, holes count as lost where they appear.
     pub held_total: usize,
     /// Most bytes that the layer above holds for all flows, as [`App::weight`](super::App::weight) tells. Over it,
-    /// flows with payload are evicted, the least recently used first; but for the one that has just had a packet.
+    /// flows with payload are evicted, those that nobody answered before the others, the least recently used first;
+    /// but for the one that has just had a packet.
     pub above: usize,
-    /// Only one side has been heard.
+    /// Only one side has been heard, or the client has not gone on after the answer to its SYN; no payload.
     pub half_open: Duration,
     /// Both sides have been heard, but no payload.
     pub silent: Duration,
@@ -32,6 +34,12 @@ pub struct Limits {
     pub ack_slack: Duration,
     /// The same in packets of the flow, whichever is met first.
     pub ack_slack_packets: u32,
+}
+
+impl Limits {
+    /// What copies of the last bytes of clients take beside all these, in bytes. They show where a segment comes again with
+    /// other content.
+    pub const COPIES_BYTES: usize = super::recent::BYTES;
 }
 
 impl Default for Limits {

@@ -15,7 +15,7 @@ pub use limits::Limits;
 pub use stats::Stats;
 pub use table::{FlowTable, Spot};
 
-use crate::{Direction, Place, Timestamp, Tunnel};
+use crate::{Direction, Place, Sender, Timestamp, Tunnel};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
@@ -109,8 +109,8 @@ pub struct Flow {
     pub last: Timestamp,
     /// Place of the first packet. Its `number` is unique to the flow within a run.
     pub opened: Place,
-    /// Source MAC address of the first packet the client sent, where the link layer has one.
-    pub client_mac: Option<[u8; 6]>,
+    /// Who sent the first packet of the client, where the link layer says so: itself, or a router.
+    pub sender: Option<Sender>,
     /// VLAN ids of the first packet, outermost first.
     pub vlan: [Option<NonZeroU16>; 2],
     /// The tunnel it runs in.

@@ -9,10 +9,14 @@ const KEPT: usize = 2048;
 /// Most flows of one table for which bytes are kept at a time.
 const FLOWS: usize = 128;
 
+/// What the copies of one table take at most, in bytes.
+pub(super) const BYTES: usize = FLOWS * (KEPT + 64);
+
 /// Buffers that are free, and how many are in use. At most [`FLOWS`] times [`KEPT`] bytes together.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    free: Vec<Vec<u8>>,
+    #[expect(clippy::vec_box, reason = "a flow takes one from here as it is")]
+    free: Vec<Box<Recent>>,
     lent: usize,
 }
 
@@ -26,20 +30,21 @@ pub(super) struct Recent {
 
 impl Shelf {
     /// An empty buffer; `None` while too many are in use.
-    pub(super) fn lend(&mut self) -> Option<Recent> {
+    pub(super) fn lend(&mut self) -> Option<Box<Recent>> {
         if self.lent >= FLOWS {
             return None;
         }
         self.lent += 1;
-        let bytes = self.free.pop().unwrap_or_else(|| Vec::with_capacity(KEPT));
-        Some(Recent { bytes, end: 0 })
+        let new = || Box::new(Recent { bytes: Vec::with_capacity(KEPT), end: 0 });
+        Some(self.free.pop().unwrap_or_else(new))
     }
 
     /// Takes a buffer back.
-    pub(super) fn give_back(&mut self, mut recent: Recent) {
+    pub(super) fn give_back(&mut self, mut recent: Box<Recent>) {
         self.lent = self.lent.saturating_sub(1);
         recent.bytes.clear();
-        self.free.push(recent.bytes);
+        recent.end = 0;
+        self.free.push(recent);
     }
 }
 

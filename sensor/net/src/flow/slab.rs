@@ -5,22 +5,34 @@ use super::{Flow, turn::Warm};
 /// No entry.
 pub(super) const NIL: u32 = u32::MAX;
 
-/// What a flow is to the timeouts and to eviction, in the order in which they go when room is needed.
+/// What a flow is to the timeouts and to eviction. [`Slab::first_to_go`] has the order in which they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     /// Over; remembered for late segments.
     Closed,
-    /// Only one side has been heard.
+    /// The client has not gone on after an answer, and there is no payload.
     HalfOpen,
+    /// Payload, but only one side has been heard.
+    OneSided,
     /// Both sides, no payload.
     Silent,
-    /// Payload.
+    /// Both sides, and payload.
     Active,
 }
 
 impl Side {
     pub(super) fn known(self) -> bool {
+        matches!(self.progress, Progress::Open | Progress::Ended)
+    }
+
+    pub(super) fn heard(self) -> bool {
         self.progress != Progress::Unknown
+    }
+
+    pub(super) fn hear(&mut self) {
+        if self.progress == Progress::Unknown {
+            self.progress = Progress::Heard;
+        }
     }
 
     pub(super) fn ended(self) -> bool {
@@ -29,15 +41,17 @@ impl Side {
 }
 
 impl Class {
-    pub(super) const ALL: [Self; 4] = [Self::Closed, Self::HalfOpen, Self::Silent, Self::Active];
+    pub(super) const ALL: [Self; 5] = [Self::Closed, Self::HalfOpen, Self::OneSided, Self::Silent, Self::Active];
 }
 
 /// How far one sender has got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Its sequence numbers are unknown.
+    /// Its sequence numbers are unknown, and it has sent nothing but, perhaps, a RST.
     #[default]
     Unknown,
+    /// It has sent something, but its sequence numbers are unknown.
+    Heard,
     /// The next one is known.
     Open,
     /// Its FIN has been delivered.
@@ -112,6 +126,7 @@ impl<A> Slot<A> {
 struct List {
     first: u32,
     last: u32,
+    len: u32,
 }
 
 /// Entries by index, with one list for each class, in order of last activity.
@@ -119,12 +134,12 @@ struct List {
 pub(super) struct Slab<A> {
     slots: Vec<Option<Slot<A>>>,
     free: Vec<u32>,
-    lists: [List; 4],
+    lists: [List; 5],
 }
 
 impl<A> Slab<A> {
     pub(super) const fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), lists: [List { first: NIL, last: NIL }; 4] }
+        Self { slots: Vec::new(), free: Vec::new(), lists: [List { first: NIL, last: NIL, len: 0 }; 5] }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -182,6 +197,18 @@ impl<A> Slab<A> {
         self.push(i, class);
     }
 
+    /// Who goes when an entry is needed: what is over, then what nobody has answered, then what never spoke, then the
+    /// rest; of each the one that has been still for the longest.
+    ///
+    /// Of the two kinds that one sender can make alone, connections asked for and payload out of the blue, the one of
+    /// which there are more: so neither kind of flood costs the other its place.
+    pub(super) fn first_to_go(&self) -> Option<u32> {
+        let (asked, blue) = (Class::HalfOpen, Class::OneSided);
+        let [more, fewer] = if self.list(asked).len > self.list(blue).len { [asked, blue] } else { [blue, asked] };
+        let order = [Class::Closed, more, fewer, Class::Silent, Class::Active];
+        order.into_iter().find_map(|class| self.oldest(class)).map(|(i, _)| i)
+    }
+
     /// The oldest entry of a class and when it was last moved.
     pub(super) fn oldest(&self, class: Class) -> Option<(u32, u32)> {
         let i = self.list(class).first;
@@ -195,20 +222,22 @@ impl<A> Slab<A> {
     }
 
     fn list(&self, class: Class) -> List {
-        let [closed, half_open, silent, active] = self.lists;
+        let [closed, half_open, one_sided, silent, active] = self.lists;
         match class {
             Class::Closed => closed,
             Class::HalfOpen => half_open,
+            Class::OneSided => one_sided,
             Class::Silent => silent,
             Class::Active => active,
         }
     }
 
     fn list_mut(&mut self, class: Class) -> &mut List {
-        let [closed, half_open, silent, active] = &mut self.lists;
+        let [closed, half_open, one_sided, silent, active] = &mut self.lists;
         match class {
             Class::Closed => closed,
             Class::HalfOpen => half_open,
+            Class::OneSided => one_sided,
             Class::Silent => silent,
             Class::Active => active,
         }
@@ -216,6 +245,7 @@ impl<A> Slab<A> {
 
     fn push(&mut self, i: u32, class: Class) {
         let list = self.list_mut(class);
+        list.len += 1;
         let before = std::mem::replace(&mut list.last, i);
         if before == NIL {
             list.first = i;
@@ -232,6 +262,7 @@ impl<A> Slab<A> {
     fn unlink(&mut self, i: u32) {
         let Some(slot) = self.get(i) else { return };
         let (class, before, after) = (slot.class, slot.before, slot.after);
+        self.list_mut(class).len -= 1;
         if let Some(slot) = self.get_mut(before) {
             slot.after = after;
         } else {

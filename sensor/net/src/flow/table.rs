@@ -19,7 +19,8 @@ const LONGEST_STEP: i64 = 60 * Timestamp::SECOND;
 /// The TCP flows of one shard, each with its `A`.
 ///
 /// Time is what [`Self::tick`] says; call it about once a second of packet time, or nothing ever times out. The same
-/// packets and ticks give the same calls of [`App`] in the same order.
+/// packets and ticks give the same calls of [`App`] in the same order. Its own memory stays what its fullest moment took, which
+/// [`Limits::flows`] bounds: a flood that came once may come again.
 pub struct FlowTable<A> {
     slab: Slab<A>,
     /// Entries by both ends. Keyed at random; nothing depends on its order.
@@ -86,6 +87,11 @@ impl<A> FlowTable<A> {
         self.held
     }
 
+    /// Bytes that the layer above holds at present for all flows; over [`Limits::above`] for the length of one packet only.
+    pub const fn above_bytes(&self) -> usize {
+        self.above
+    }
+
     /// Where the flow of a packet lies. Asking for some packets ahead of [`Self::packet_at`] brings their entries into
     /// the cache all at once, where asking for each in its turn would wait for each.
     pub fn locate(&self, packet: &Packet) -> Spot {
@@ -145,7 +151,9 @@ impl<A> FlowTable<A> {
                 let (i, _) = self.slab.oldest(class)?;
                 if i == present { self.slab.younger(i).map(|(i, _)| i) } else { Some(i) }
             };
-            let Some(oldest) = [Class::Closed, Class::Active].into_iter().find_map(oldest) else { break };
+            let Some(oldest) = [Class::Closed, Class::OneSided, Class::Active].into_iter().find_map(oldest) else {
+                break;
+            };
             let evicted = self.stats.flows_evicted;
             self.close(oldest, FlowEnd::Evicted, cx);
             // Some were over, and lingered.
@@ -187,7 +195,7 @@ impl<A> FlowTable<A> {
                 Class::Closed => self.limits.closed,
                 Class::HalfOpen => self.limits.half_open,
                 Class::Silent => self.limits.silent,
-                Class::Active => self.limits.active,
+                Class::OneSided | Class::Active => self.limits.active,
             });
             // Entries are moved once a second, so one may have been active for up to a second more.
             let clock = self.clock.saturating_sub(timeout).saturating_sub(Timestamp::SECOND);
@@ -264,7 +272,7 @@ impl<A> FlowTable<A> {
         A: App<C>,
     {
         while self.slab.len() >= self.limits.flows.max(1) {
-            let Some((oldest, _)) = Class::ALL.into_iter().find_map(|class| self.slab.oldest(class)) else { break };
+            let Some(oldest) = self.slab.first_to_go() else { break };
             self.close(oldest, FlowEnd::Evicted, cx);
         }
         let tuple = &packet.tuple;
@@ -279,7 +287,7 @@ impl<A> FlowTable<A> {
             first: packet.ts,
             last: packet.ts,
             opened: packet.place,
-            client_mac: None,
+            sender: None,
             vlan: packet.vlan,
             tunnel: tuple.tunnel,
             midstream,

@@ -22,13 +22,26 @@ pub(super) struct Warm<A> {
     pub(super) app: Option<A>,
     pub(super) stores: [Option<Box<Store>>; 2],
     /// Sequence number of a SYN that came while the flow was alive, until something confirms it.
-    pub(super) odd_syn: [Option<u32>; 2],
+    pub(super) odd_syn: Option<Box<[Option<u32>; 2]>>,
     /// Anomalies told so far, a bit for each.
     pub(super) told: u8,
     /// What the client sent last, until the server acknowledges it.
-    pub(super) recent: Option<Recent>,
+    pub(super) recent: Option<Box<Recent>>,
     /// What the layer above held for it after the last piece, in bytes.
-    pub(super) weight: usize,
+    pub(super) weight: u32,
+}
+
+impl<A> Warm<A> {
+    fn odd_syn(&self, dir: Direction) -> Option<u32> {
+        self.odd_syn.as_deref().and_then(|both| *dir.of(both))
+    }
+}
+
+const _: () = assert!(size_of::<Warm<[u64; 8]>>() <= 112, "what a flow takes beside its entry and the layer above");
+
+/// A weight as it is added up.
+pub(super) fn weight(weight: u32) -> usize {
+    usize::try_from(weight).unwrap_or(usize::MAX)
 }
 
 /// What to do with the flow next.
@@ -102,6 +115,9 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             return Outcome::NewFlow;
         }
         self.count(seen);
+        if self.slot.class != Class::Active && !tcp.has(TcpHeader::RST) {
+            dir.of_mut(&mut self.slot.sides).hear();
+        }
         if self.slot.life == Life::Closed {
             self.stats.packets_late += 1;
             self.stats.late_bytes += u64::from(packet.wire_payload);
@@ -145,15 +161,21 @@ impl<A: App<C>, C> Turn<'_, A, C> {
 
     /// What the flow is to the timeouts now.
     pub(super) fn class(&self) -> Class {
-        let [to_server, to_client] = self.slot.sides;
         if self.slot.life != Life::Live {
-            Class::Closed
-        } else if self.slot.flow.bytes != [0, 0] {
-            Class::Active
-        } else if to_server.known() && to_client.known() && self.slot.flow.packets.iter().all(|n| *n > 0) {
-            Class::Silent
-        } else {
-            Class::HalfOpen
+            return Class::Closed;
+        }
+        if self.slot.class == Class::Active {
+            return Class::Active;
+        }
+        let [to_server, to_client] = self.slot.sides;
+        let [asked, answered] = self.slot.flow.packets;
+        let both = to_server.heard() && to_client.heard() && asked > 0 && answered > 0;
+        match (self.slot.flow.bytes != [0, 0], both) {
+            (true, true) => Class::Active,
+            (true, false) => Class::OneSided,
+            // A server answers a forged SYN, too, and more than once; who sent it does not go on.
+            (false, true) if asked > 1 => Class::Silent,
+            (false, _) => Class::HalfOpen,
         }
     }
 
@@ -183,7 +205,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             FlowEnd::EndOfInput => &mut self.stats.flows_end_of_input,
         } += 1;
         let warm = self.slot.warm.take();
-        *self.above = self.above.saturating_sub(warm.as_ref().map_or(0, |warm| warm.weight));
+        *self.above = self.above.saturating_sub(warm.as_ref().map_or(0, |warm| weight(warm.weight)));
         if let Some(app) = warm.and_then(|warm| warm.app) {
             app.close(&self.slot.flow, end, self.cx);
         }
@@ -205,8 +227,8 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         let packets = seen.dir.of_mut(&mut flow.packets);
         *packets = packets.saturating_add(1);
         *seen.dir.of_mut(&mut flow.bytes) += u64::from(seen.packet.wire_payload);
-        if seen.dir == Direction::ToServer && flow.client_mac.is_none() {
-            flow.client_mac = seen.packet.src_mac;
+        if seen.dir == Direction::ToServer && flow.sender.is_none() {
+            flow.sender = seen.packet.sender();
         }
     }
 
@@ -243,7 +265,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         let peer = dir.reverse();
         let over = self.slot.life != Life::Live;
         if tcp.has(TcpHeader::SYN) {
-            let odd_syn = self.slot.warm.as_ref().and_then(|w| *peer.of(&w.odd_syn));
+            let odd_syn = self.slot.warm.as_ref().and_then(|w| w.odd_syn(peer));
             let answered = tcp.has(TcpHeader::ACK) && odd_syn == Some(tcp.ack.wrapping_sub(1));
             return (over && !self.is_known_syn(dir, tcp.seq) || answered) && self.believes(seen);
         }
@@ -255,7 +277,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             let ahead = self.ahead(dir, tcp.seq);
             return side.known() && (0..=WINDOW).contains(&ahead) && self.believes(seen);
         }
-        let odd_syn = self.slot.warm.as_ref().and_then(|w| *dir.of(&w.odd_syn));
+        let odd_syn = self.slot.warm.as_ref().and_then(|w| w.odd_syn(dir));
         odd_syn == Some(tcp.seq.wrapping_sub(1)) && self.ahead(dir, tcp.seq).abs() > RESET_AHEAD && self.believes(seen)
     }
 
@@ -295,7 +317,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             }
             return true;
         }
-        *dir.of_mut(&mut self.warm().odd_syn) = Some(tcp.seq);
+        *dir.of_mut(self.warm().odd_syn.get_or_insert_default()) = Some(tcp.seq);
         self.stats.packets_odd_syn += 1;
         false
     }

@@ -126,6 +126,11 @@ impl Fragments {
         rebuilt
     }
 
+    /// Tells the time where no fragment does: gives up what waited for too long.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.expire(now);
+    }
+
     /// The input is over: gives up what still waits. Can be used again.
     pub fn finish(&mut self) {
         while let Some((_, key)) = self.waiting.pop_first() {

@@ -30,6 +30,7 @@ impl Answer {
             match record {
                 Record::Address(address) => put(address),
                 Record::Service(service) => service.addresses().for_each(&mut put),
+                Record::Pointer(_) => {}
             }
         }
         let usable = !addresses.is_empty() && !records.is_bad();

@@ -9,6 +9,8 @@ pub mod kind {
     pub const A: u16 = 1;
     /// Another name for the same.
     pub const CNAME: u16 = 5;
+    /// The name of an address (RFC 1035 §3.5).
+    pub const PTR: u16 = 12;
     /// Text.
     pub const TXT: u16 = 16;
     /// An IPv6 address (RFC 3596).

@@ -12,6 +12,7 @@ mod fuzz;
 mod message;
 mod name;
 mod record;
+mod reverse;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,8 @@ pub use answer::{Answer, MAX_ADDRESSES, answer};
 pub use fuzz::fuzz_dns;
 pub use message::{Message, kind};
 pub use name::{MAX_NAME, Name};
-pub use record::{MAX_ALIASES, MAX_RECORDS, Record, Records, Service};
+pub use record::{MAX_ALIASES, MAX_RECORDS, Pointer, Record, Records, Service};
+pub use reverse::address_of;
 pub use stream::{Limits, Stats, Stream, Want};
 
 /// The port of name servers, on UDP and TCP.

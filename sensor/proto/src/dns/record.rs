@@ -1,7 +1,7 @@
 //! The answer section (RFC 1035 §4.1.3, RFC 9460 §2.2).
 
 use super::message::kind;
-use super::name::{same, skip};
+use super::name::{Name, same, skip};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Most records looked at in one message.
@@ -16,6 +16,24 @@ pub enum Record<'m> {
     Address(IpAddr),
     /// So its service is reached.
     Service(Service<'m>),
+    /// It is the address of this host.
+    Pointer(Pointer<'m>),
+}
+
+/// A PTR record, not yet read (RFC 1035 §3.3.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointer<'m> {
+    message: &'m [u8],
+    at: usize,
+}
+
+impl Pointer<'_> {
+    /// The name it points to; `None` where no host can be called so.
+    pub fn name(&self) -> Option<Name> {
+        let mut name = Name::EMPTY;
+        name.read(self.message, self.at)?;
+        Some(name)
+    }
 }
 
 /// A SVCB or HTTPS record (RFC 9460).
@@ -140,7 +158,7 @@ impl<'m> Records<'m> {
         self.at = at + 10 + data.len();
         let kind = u16::from_be_bytes([k_hi, k_lo]);
         if [c_hi, c_lo] != [0, 1]
-            || !matches!(kind, kind::A | kind::AAAA | kind::CNAME | kind::SVCB | kind::HTTPS)
+            || !matches!(kind, kind::A | kind::AAAA | kind::CNAME | kind::PTR | kind::SVCB | kind::HTTPS)
             || !self.is_ours(owner)
         {
             return Ok(None);
@@ -158,6 +176,7 @@ impl<'m> Records<'m> {
                 }
                 None
             }
+            kind::PTR => Some(Record::Pointer(Pointer { message: self.bytes, at: at + 10 })),
             _ => Service::read(data).map(Record::Service),
         })
     }

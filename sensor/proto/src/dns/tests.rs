@@ -35,7 +35,7 @@ fn parameter(key: u16, value: &[u8]) -> Vec<u8> {
 fn addresses(bytes: &[u8]) -> Vec<String> {
     let addresses = Message::read(bytes).unwrap().records().filter_map(|record| match record {
         Record::Address(address) => Some(address.to_string()),
-        Record::Service(_) => None,
+        Record::Service(_) | Record::Pointer(_) => None,
     });
     addresses.collect()
 }

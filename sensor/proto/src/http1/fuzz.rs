@@ -1,6 +1,6 @@
 //! A flow played from a script, and what must hold of any.
 
-use crate::{Anomaly, Conn, EndKind, ExchangeId, Interest, Limits, Part, PartSink, Stats};
+use crate::{Anomaly, AtRest, Conn, EndKind, ExchangeId, Interest, Limits, Part, PartSink, Stats};
 use net::Direction;
 use std::collections::HashSet;
 
@@ -89,22 +89,51 @@ pub(crate) fn play(
     events: &[Event<'_>],
     midstream: bool,
     limits: &Limits,
-    mut cut: impl FnMut() -> usize,
+    cut: impl FnMut() -> usize,
 ) -> (Log, Stats, Conn, Interest) {
-    let (mut log, mut stats, mut conn) = (Log::default(), Stats::default(), Conn::new(midstream));
-    let mut interest = Interest::More;
+    play_with(events, midstream, limits, cut, false)
+}
+
+/// The same; `put_away` does so with the connection wherever it can be, and lets one that was used before go on.
+pub(crate) fn play_with(
+    events: &[Event<'_>],
+    midstream: bool,
+    limits: &Limits,
+    mut cut: impl FnMut() -> usize,
+    put_away: bool,
+) -> (Log, Stats, Conn, Interest) {
+    let (mut log, mut stats, mut conn) = (Log::default(), Stats::default(), Conn::new(midstream != put_away));
+    let (mut interest, mut other) = (Interest::More, Conn::new(midstream));
+    if put_away {
+        conn.resume(AtRest::new(midstream));
+    }
+    let rest = |conn: &mut Conn, other: &mut Conn| {
+        if let Some(rest) = conn.at_rest().filter(|_| put_away) {
+            assert_eq!(rest.flipped(), conn.flipped());
+            other.resume(rest);
+            std::mem::swap(conn, other);
+        }
+    };
     for event in events {
         match *event {
             Event::Bytes(dir, mut bytes) => {
                 while !bytes.is_empty() {
-                    let (piece, rest) = bytes.split_at(cut().clamp(1, bytes.len()));
+                    let (piece, after) = bytes.split_at(cut().clamp(1, bytes.len()));
                     interest = conn.bytes(limits, &mut stats, dir, piece, &mut log);
-                    bytes = rest;
+                    bytes = after;
+                    rest(&mut conn, &mut other);
                 }
             }
             Event::Gap(dir, n) => interest = conn.gap(limits, &mut stats, dir, n, &mut log),
-            Event::Fin(dir) => conn.fin(limits, &mut stats, dir, &mut log),
+            Event::Fin(dir) => match conn.at_rest().filter(|_| put_away) {
+                Some(mut rest) => {
+                    rest.fin(dir);
+                    conn.resume(rest);
+                }
+                None => conn.fin(limits, &mut stats, dir, &mut log),
+            },
         }
+        rest(&mut conn, &mut other);
     }
     conn.close(limits, &mut stats, &mut log);
     for (id, _) in log.seen.iter().flatten() {
@@ -122,7 +151,8 @@ pub(crate) fn cuts_may_show(stats: &Stats) -> bool {
 }
 
 /// Drives [`Conn`] with `data` as a script: a byte of options, then events of a kind byte, two length bytes, and
-/// that many bytes where the kind is data. How pieces are cut must change nothing while HTTP is in step.
+/// that many bytes where the kind is data. How pieces are cut must change nothing while HTTP is in step, and putting the
+/// connection away between them must change nothing at all.
 ///
 /// # Panics
 ///
@@ -151,6 +181,8 @@ pub fn fuzz_http1(data: &[u8]) {
         Limits { head_bytes: 200, pipeline: 2, held_bytes: 40, ..Limits::default() }
     };
     let whole = play(&events, midstream, &limits, || usize::MAX);
+    let rested = play_with(&events, midstream, &limits, || usize::MAX, true);
+    assert_eq!((&whole.0, whole.1), (&rested.0, rested.1), "put away between pieces");
     let mut seed = u32::from(options >> 2) | 1;
     for most in [1, 24] {
         let cut = play(&events, midstream, &limits, || {

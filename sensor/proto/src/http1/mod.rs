@@ -11,12 +11,14 @@ mod lost;
 mod messages;
 mod pair;
 mod parse;
+mod rest;
 mod start_line;
 mod state;
 #[cfg(test)]
 mod tests;
 mod upgraded;
 
+pub(crate) use rest::Rest;
 pub(crate) use start_line::{Look, Wanted, look_at_start_line};
 
 use crate::conn::{Context, Protocol};

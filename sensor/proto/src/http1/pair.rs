@@ -62,7 +62,35 @@ pub(crate) struct Pairs {
     early: VecDeque<ExchangeId>,
 }
 
+/// [`Pairs`] while nobody waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Order {
+    next: u32,
+    responses: u32,
+    unsure: bool,
+}
+
+/// Most memory of each list that [`Pairs::resume`] hands on, in entries.
+const USUAL: usize = 32;
+
 impl Pairs {
+    /// All there is to know, where nobody waits.
+    pub(crate) fn order(&self) -> Option<Order> {
+        let Self { next, waiting, unsure, responses, early } = self;
+        let nobody = waiting.is_empty() && early.is_empty();
+        nobody.then_some(Order { next: *next, responses: *responses, unsure: *unsure })
+    }
+
+    /// As it was then. The memory of the lists goes on to be used.
+    pub(crate) fn resume(&mut self, order: Order) {
+        self.waiting.clear();
+        if self.waiting.capacity() > USUAL {
+            self.waiting = VecDeque::new();
+        }
+        self.early.clear();
+        (self.next, self.responses, self.unsure) = (order.next, order.responses, order.unsure);
+    }
+
     /// Numbers exchanges from `first`.
     pub(crate) fn from(first: ExchangeId) -> Self {
         Self { next: first.0, ..Self::default() }

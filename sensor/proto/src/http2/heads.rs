@@ -246,6 +246,7 @@ impl Flow {
             };
             let offered = fields.iter().any(deflate);
             stream.tunnel = Some(if websocket { Tunnel::websocket(offered) } else { Tunnel::opaque() });
+            self.streams.tunnels += 1;
         }
         let authority = pseudo.authority.filter(|authority| !authority.is_empty());
         let host = Field { name: "host", value: authority.unwrap_or_default() };

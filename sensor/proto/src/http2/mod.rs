@@ -161,7 +161,7 @@ impl Flow {
         self.flipped
     }
 
-    /// What it holds on the heap, in bytes, without the decoders of tunnels.
+    /// What it holds on the heap, in bytes, without what decoders of tunnels have on account.
     pub(crate) fn held_bytes(&self) -> usize {
         self.streams.memory() + self.lanes.iter().map(Lane::memory).sum::<usize>()
     }

@@ -57,11 +57,13 @@ pub(super) struct Streams {
     unseen: (u32, u32),
     /// The client's requests may have been lost since the last one that was seen.
     losing: bool,
+    /// Streams that became tunnels so far, open or not.
+    pub(super) tunnels: usize,
 }
 
 impl Streams {
     pub(super) fn new(first: ExchangeId, midstream: bool) -> Self {
-        Self { open: Vec::new(), next: first.0, now: 0, highest: [0; 2], unseen: (1, 1), losing: midstream }
+        Self { open: Vec::new(), next: first.0, now: 0, highest: [0; 2], unseen: (1, 1), losing: midstream, tunnels: 0 }
     }
 
     /// Frames of the client were lost, and maybe requests with them.
@@ -164,9 +166,9 @@ impl Streams {
         }
     }
 
-    /// Bytes of memory held, without tunnels.
+    /// Bytes of memory held, as many tunnels as there may be included, without what their decoders have on account.
     pub(super) fn memory(&self) -> usize {
-        self.open.capacity() * size_of::<Stream>()
+        self.open.capacity() * size_of::<Stream>() + self.tunnels.min(self.open.len()) * size_of::<Tunnel>()
     }
 }
 

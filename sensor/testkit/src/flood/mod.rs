@@ -5,10 +5,13 @@
 //! must find all the same; [`Tally`] counts which of them it did find.
 
 mod collide;
+mod idle;
+mod soak;
 mod tally;
 mod wire;
 
 pub use collide::{Tuple, Tuples, Weak};
+pub use soak::Mixed;
 pub use tally::Tally;
 
 use crate::{Direction, Rng, http};
@@ -54,6 +57,17 @@ pub enum Kind {
     Names,
     /// A request each that receivers may read in different ways.
     Notices,
+    /// A page each, asked for and answered; then the connection is silent.
+    Idle,
+    /// A handshake of TLS and some records each, of a server that nobody knows; then silence.
+    IdleTls,
+    /// An MCP session each, which listens to an event stream on which nothing more comes.
+    IdleEvents,
+    /// 500 streams of HTTP/2 each, all of them in the midst of a JSON body.
+    OpenStreams,
+    /// One packet with payload each, from random addresses to random addresses: TCP whose beginning nobody saw, and
+    /// datagrams.
+    Lone,
 }
 
 /// When a conversation that must be found takes place.
@@ -318,6 +332,8 @@ impl<'f, 'w> Player<'f, 'w> {
                 tcp.send(out, ToServer, text.as_bytes(), MSS)?;
                 tcp.close(out)
             }
+            Kind::Idle | Kind::IdleTls | Kind::IdleEvents | Kind::OpenStreams => idle::play(out, kind, n, tcp),
+            Kind::Lone => idle::lone(out, &mut self.rng, n),
             Kind::Random | Kind::Random6 | Kind::Colliding(_) | Kind::Http | Kind::Sessions => Ok(()),
         }
     }
@@ -462,6 +478,11 @@ mod tests {
             Kind::Sessions,
             Kind::Names,
             Kind::Notices,
+            Kind::Idle,
+            Kind::IdleTls,
+            Kind::IdleEvents,
+            Kind::OpenStreams,
+            Kind::Lone,
         ];
         for kind in kinds {
             let flood = Flood { kind, size: 7, canaries: 3, seed: 5 };

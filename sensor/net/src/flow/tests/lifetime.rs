@@ -130,6 +130,7 @@ fn a_full_table_evicts_what_matters_least() {
         rig.wait(1);
         rig.client.set_port(port);
         rig.c(0, 0, "x");
+        rig.s(0, 1, "y");
     }
     assert!(rig.log.lines.contains(&"close evicted".into()), "only then the least recently used");
     assert_eq!(rig.log.last.unwrap().client.port(), 50_000);

@@ -1,4 +1,5 @@
 mod lifetime;
+mod pressure;
 mod properties;
 mod reassembly;
 mod trust;

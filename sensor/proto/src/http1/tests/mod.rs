@@ -15,7 +15,7 @@ mod pairing;
 mod properties;
 mod upgrades;
 
-use super::fuzz::{Event, Log, Seen, cuts_may_show, play};
+use super::fuzz::{Event, Log, Seen, cuts_may_show, play, play_with};
 use crate::{EndKind, Interest, Limits, Stats};
 use net::Direction::{ToClient, ToServer};
 
@@ -57,6 +57,8 @@ struct Outcome {
 
 fn outcome(midstream: bool, limits: &Limits, events: &[Event<'_>], cut: usize) -> Outcome {
     let (log, stats, conn, interest): (Log, _, _, _) = play(events, midstream, limits, || cut);
+    let (other, counted, ..) = play_with(events, midstream, limits, || cut, true);
+    assert_eq!((&log, stats), (&other, counted), "put away between pieces");
     let [client, server] = &log.seen;
     Outcome { client: line(client), server: line(server), stats, interest, flipped: conn.flipped() }
 }
