@@ -1,12 +1,16 @@
 //! The ordered merge: batches in sequence, observations of all workers in order, into the serial stage.
 
-use crate::RunInfo;
 use crate::dispatch::Extras;
-use correlate::record::{Input, NoticeCode, Run, SCHEMA};
-use correlate::{Correlator, Record};
-use detect::Observation;
+use crate::totals::{About, Read, Totals};
+use crate::worker::Part;
+use crate::{Control, RunInfo, Settings, Snapshot};
+use correlate::record::{Input, NoticeCode, Run, RunSource, SCHEMA};
+use correlate::{Correlator, Options, Record};
+use detect::{Generation, Observation};
 use net::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// One batch on its way to the serial stage.
 #[derive(Debug, Default)]
@@ -14,11 +18,13 @@ struct Partial {
     done: usize,
     observations: Vec<Observation>,
     extras: Option<Extras>,
+    totals: Option<Box<Totals>>,
+    restarts: u64,
 }
 
 /// Puts together what workers made of each batch.
 pub(crate) struct Collector<'a> {
-    pub(crate) serial: Correlator,
+    serial: Correlator,
     emit: &'a mut (dyn FnMut(Record) + Send),
     progress: &'a (dyn Fn(u64, Option<u64>) + Sync),
     run: Option<Run>,
@@ -28,56 +34,87 @@ pub(crate) struct Collector<'a> {
     next: u64,
     workers: usize,
     now: Timestamp,
+    sensor: String,
+    generation: Arc<Generation>,
+    control: Control,
+    /// How often totals are written, in packet time, and when they were last.
+    stats_every: Option<Duration>,
+    stats_written: Option<Timestamp>,
+    reloads: u64,
+    /// Totals of all workers at the end.
+    totals: Totals,
 }
 
 impl<'a> Collector<'a> {
     pub(crate) fn new(
-        serial: Correlator,
-        workers: usize,
-        (info, inputs, rules): (&RunInfo, &[capture::Input], &str),
+        options: Options,
+        inputs: &[capture::Input],
+        (workers, settings): (usize, &Settings),
+        info: &RunInfo,
         emit: &'a mut (dyn FnMut(Record) + Send),
         progress: &'a (dyn Fn(u64, Option<u64>) + Sync),
+        control: &Control,
     ) -> Self {
         let one = |(i, input): (usize, &capture::Input)| Input {
             name: input.name.clone(),
             bytes: input.bytes,
             sha256: info.sha256.get(i).cloned().flatten(),
         };
+        let source = |input: &capture::Input| RunSource { kind: "interface".into(), name: input.name.clone() };
+        let (files, interfaces) = if options.live { (&[][..], inputs) } else { (inputs, &[][..]) };
         let run = Run {
             schema: SCHEMA,
             ts: Timestamp::default(),
             sensor: info.sensor.clone(),
             version: info.version.clone(),
             config: info.config.clone(),
-            rules_generation: rules.to_owned(),
-            inputs: inputs.iter().enumerate().map(one).collect(),
+            rules_generation: options.generation.rules.hash().to_owned(),
+            inputs: files.iter().enumerate().map(one).collect(),
+            sources: interfaces.iter().map(source).collect(),
         };
-        let names = inputs.iter().map(|i| i.name.clone()).collect();
         Self {
-            serial,
+            names: options.files.clone(),
+            generation: Arc::clone(&options.generation),
+            serial: Correlator::new(options),
             emit,
             progress,
             run: Some(run),
-            names,
             notices: Vec::new(),
             waiting: BTreeMap::new(),
             next: 0,
             workers,
             now: Timestamp::default(),
+            sensor: info.sensor.clone(),
+            control: control.clone(),
+            stats_every: settings.stats_every,
+            stats_written: None,
+            reloads: 0,
+            totals: Totals::default(),
         }
     }
 
     /// What the reader's role has to add to batch `seq`.
     pub(crate) fn extras(&mut self, seq: u64, extras: Extras) {
-        self.waiting.entry(seq).or_default().extras = Some(extras);
+        let partial = self.waiting.entry(seq).or_default();
+        if extras.idle {
+            partial.done = self.workers;
+        }
+        partial.extras = Some(extras);
         self.advance();
     }
 
-    /// What one worker made of batch `seq`.
-    pub(crate) fn part(&mut self, seq: u64, observations: &mut Vec<Observation>) {
+    /// What one worker made of batch `seq`. Leaves the part empty, to be filled again.
+    pub(crate) fn part(&mut self, seq: u64, part: &mut Part) {
         let partial = self.waiting.entry(seq).or_default();
         partial.done += 1;
-        partial.observations.append(observations);
+        partial.observations.append(&mut part.observations);
+        partial.restarts += std::mem::take(&mut part.restarts);
+        if let Some(totals) = part.totals.take() {
+            match &mut partial.totals {
+                Some(all) => all.add(&totals),
+                none => *none = Some(totals),
+            }
+        }
         self.advance();
     }
 
@@ -91,10 +128,13 @@ impl<'a> Collector<'a> {
     }
 
     fn merge(&mut self, mut partial: Partial) {
-        let Some(extras) = partial.extras.take() else { return };
+        let Some(mut extras) = partial.extras.take() else { return };
         if let Some((first, last)) = extras.span {
             self.begin(first);
-            self.now = self.now.max(last);
+            self.now = last;
+        }
+        if let Some(generation) = extras.generation.take() {
+            self.change(generation);
         }
         let Self { serial, emit, .. } = self;
         partial.observations.sort_by_key(|o| o.order);
@@ -111,9 +151,80 @@ impl<'a> Collector<'a> {
         for (_, tick) in ticks {
             serial.tick(tick, &mut |r| emit(r));
         }
-        self.notices.extend(extras.notices);
+        self.notices.extend(std::mem::take(&mut extras.notices));
         self.tell_notices();
+        for (code, text) in std::mem::take(&mut extras.told) {
+            self.notice(code, text);
+        }
+        self.tell_faults(extras.faults, partial.restarts);
         (self.progress)(extras.position.0, extras.position.1);
+        match (extras.read.take(), partial.totals) {
+            (Some(read), Some(totals)) => self.snapshot(&totals, *read, extras.queues),
+            // The last part of all.
+            (None, Some(totals)) => self.totals = *totals,
+            _ => {}
+        }
+        if let Some(until) = extras.until {
+            self.control.set_merged(until);
+        }
+    }
+
+    /// From here on other rules and scope are in force.
+    fn change(&mut self, generation: Arc<Generation>) {
+        self.serial.set_generation(Arc::clone(&generation));
+        self.reloads += 1;
+        let text = format!("rules {} and the scope given with them are in force from here on", generation.rules.hash());
+        self.generation = generation;
+        self.notice(NoticeCode::ConfigReloaded, text);
+    }
+
+    fn tell_faults(&mut self, dispatcher: u64, workers: u64) {
+        let dispatcher = (dispatcher, "the packets left of a batch were not looked at");
+        let workers = (workers, "the flows of one worker were given up, and it was built anew");
+        for (n, what) in [dispatcher, workers] {
+            for _ in 0..n {
+                self.notice(NoticeCode::InternalFault, format!("a fault in the sensor's own code; {what}"));
+            }
+        }
+    }
+
+    fn notice(&mut self, code: NoticeCode, text: String) {
+        let emit = &mut self.emit;
+        self.serial.notice(self.now, code, text, None, &mut |r| emit(r));
+    }
+
+    /// Publishes what was counted so far, and writes it where it is time to.
+    fn snapshot(&mut self, totals: &Totals, read: Read, queues: Vec<usize>) {
+        let snapshot = self.sum_up(totals, read, queues, false);
+        if let Some(every) = self.stats_every {
+            let written = self.stats_written.get_or_insert(self.now);
+            // The clock may have been set back.
+            *written = self.now.min(*written);
+            if u128::try_from(self.now.since(*written)).is_ok_and(|since| since >= every.as_nanos()) {
+                self.stats_written = Some(self.now);
+                let (emit, stats) = (&mut self.emit, Box::new(snapshot.stats.clone()));
+                self.serial.emit(Record::Stats(stats), &mut |r| emit(r));
+            }
+        }
+        self.control.publish(snapshot);
+    }
+
+    fn sum_up(&self, totals: &Totals, read: Read, queues: Vec<usize>, is_final: bool) -> Snapshot {
+        let Self { serial, generation, sensor, now, .. } = self;
+        let stats = totals.record(&read, &About { serial, generation, ts: *now, sensor, is_final });
+        let mut gauges = totals.gauges;
+        gauges.fragment_bytes = read.fragment_bytes;
+        gauges.correlation_bytes = serial.held_bytes() as u64;
+        Snapshot {
+            stats,
+            rules: generation.rules.hash().to_owned(),
+            reloads: self.reloads,
+            last_packet: read.last_packet,
+            gauges,
+            queues,
+            workers: self.workers,
+            capture: read.live,
+        }
     }
 
     /// Writes what was odd about the files; not before the first line.
@@ -123,9 +234,8 @@ impl<'a> Collector<'a> {
         }
         for notice in std::mem::take(&mut self.notices) {
             let name = self.names.get(usize::from(notice.file)).map_or("", String::as_str);
-            let emit = &mut self.emit;
             let text = format!("{name}: {}", notice.message);
-            self.serial.notice(self.now, code(notice.code), text, None, &mut |r| emit(r));
+            self.notice(code(notice.code), text);
         }
     }
 
@@ -138,18 +248,16 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Everything has come: what is still open is decided.
-    pub(crate) fn finish(&mut self) -> Timestamp {
+    /// Everything has come: what is still open is decided, and the last line written.
+    pub(crate) fn finish(mut self, read: Read) {
         self.begin(Timestamp::default());
         self.tell_notices();
         let emit = &mut self.emit;
         self.serial.finish(self.now, &mut |r| emit(r));
-        self.now
-    }
-
-    /// Writes the last line.
-    pub(crate) fn last(&mut self, record: Record) {
-        (self.emit)(record);
+        let totals = std::mem::take(&mut self.totals);
+        let snapshot = self.sum_up(&totals, read, Vec::new(), true);
+        (self.emit)(Record::Stats(Box::new(snapshot.stats.clone())));
+        self.control.publish(snapshot);
     }
 }
 
@@ -160,6 +268,10 @@ fn code(code: capture::NoticeCode) -> NoticeCode {
         C::EmptyFile | C::ForeignFile | C::UnreadableFile | C::EmptyDirectory => NoticeCode::SkippedFile,
         C::UnknownInterface => NoticeCode::UnknownInterface,
         C::LimitMet | C::MergeLimit => NoticeCode::LimitMet,
+        C::InterfaceDown => NoticeCode::InterfaceDown,
+        C::InterfaceUp => NoticeCode::InterfaceUp,
+        C::LossBegan => NoticeCode::LossBegan,
+        C::LossEnded => NoticeCode::LossEnded,
         _ => NoticeCode::CorruptFile,
     }
 }

@@ -1,10 +1,11 @@
-//! Datagrams of one shard: questions to name servers, their answers, and the first packets of QUIC.
+//! Datagrams of one shard: questions to name servers, their answers, leases of addresses, and the first packets of QUIC.
 
 use crate::app::Work;
 use crate::tunnels;
-use detect::{Contact, ContactKind, ContactSeen, FlowFacts, NameSeen, What};
+use detect::{Contact, ContactKind, FlowFacts, HostSeen, NameSeen, Scope, What};
 use net::{Direction, FlowKey, Packet, Place, Timestamp, Transport};
-use proto::dns::{self, Message, Record};
+use proto::dhcp;
+use proto::dns::{self, Message, Record, kind};
 use proto::quic::{self, Observer, Version, Want};
 use proto::tls::{ClientHello, ServerHello};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -24,13 +25,17 @@ pub(crate) const BYTES: usize = crate::worker::SHARDS as usize * (MAX_HELD + MAX
 /// Versions of QUIC with a long header that are read: of version negotiation, 1 and 2.
 const VERSIONS: [[u8; 4]; 3] = [[0; 4], [0, 0, 0, 1], [0x6b, 0x33, 0x43, 0xcf]];
 
-/// Whether a datagram is worth a look: it is to or from a name server, or begins like one of QUIC that is not yet
-/// encrypted (RFC 8999 §5.1: a long header of a known version, or of none).
+/// Whether a datagram is worth a look: it is to or from a name server, speaks of leases, or begins like one of QUIC that
+/// is not yet encrypted (RFC 8999 §5.1: a long header of a known version, or of none).
 pub(crate) fn is_worth_a_look(packet: &Packet, payload: &[u8]) -> bool {
-    if packet.tuple.src.port() == dns::PORT || packet.tuple.dst.port() == dns::PORT {
+    if is_dns(packet) || dhcp::is_port(packet.tuple.dst.port()) {
         return true;
     }
     matches!(payload, [first, a, b, c, d, _, ..] if first & 0x80 != 0 && VERSIONS.contains(&[*a, *b, *c, *d]))
+}
+
+fn is_dns(packet: &Packet) -> bool {
+    packet.tuple.src.port() == dns::PORT || packet.tuple.dst.port() == dns::PORT
 }
 
 /// Whether a datagram that is not worth a look is one of QUIC, by its port and the bit that is always set
@@ -45,6 +50,11 @@ pub(crate) fn is_quic(packet: &Packet, payload: &[u8]) -> bool {
 pub(crate) struct Stats {
     pub(crate) dns_questions: u64,
     pub(crate) dns_answers: u64,
+    pub(crate) dhcp_messages: u64,
+    /// Names in them that no host can have.
+    pub(crate) dhcp_names_refused: u64,
+    /// Addresses of one message that were not taken.
+    pub(crate) dhcp_addresses_left_out: u64,
     pub(crate) quic: quic::Stats,
     /// Connections forgotten because the shard had no room.
     pub(crate) let_go: u64,
@@ -79,10 +89,15 @@ impl Datagrams {
     /// Takes in a datagram that [`is_worth_a_look`].
     pub(crate) fn packet(&mut self, packet: &Packet, payload: &[u8], cx: &mut Work) {
         let done = catch_unwind(AssertUnwindSafe(|| {
-            if packet.tuple.src.port() == dns::PORT || packet.tuple.dst.port() == dns::PORT {
+            if is_dns(packet) {
                 match Message::read(payload) {
                     Some(message) => self.dns(packet, &message, cx),
                     None => self.unread("dns", packet),
+                }
+            } else if dhcp::is_port(packet.tuple.dst.port()) {
+                match dhcp::read(packet.tuple.dst.port(), payload) {
+                    Some(message) => self.dhcp(packet, message, cx),
+                    None => self.unread("dhcp", packet),
                 }
             } else {
                 self.quic(packet, payload, cx);
@@ -119,9 +134,18 @@ impl Datagrams {
     fn dns(&mut self, packet: &Packet, message: &Message<'_>, cx: &mut Work) {
         let answers = message.is_response();
         *(if answers { &mut self.stats.dns_answers } else { &mut self.stats.dns_questions }) += 1;
-        let (name, contact) = heard(message, (packet.ts, packet.place), cx);
-        for what in [name.map(What::Name), contact.map(|contact| What::Contact(0, contact))].into_iter().flatten() {
+        for what in heard(message, (packet.ts, packet.place), cx).into_iter().flatten() {
             tell(cx, packet, answers, packet.place, what);
+        }
+    }
+
+    fn dhcp(&mut self, packet: &Packet, message: dhcp::Message, cx: &mut Work) {
+        self.stats.dhcp_messages += 1;
+        self.stats.dhcp_names_refused += u64::from(message.name_refused);
+        self.stats.dhcp_addresses_left_out += u64::from(message.left_out);
+        if message.step != dhcp::Step::Other {
+            let from_server = message.step == dhcp::Step::Grants;
+            tell(cx, packet, from_server, packet.place, What::Lease(Box::new(message)));
         }
     }
 
@@ -196,13 +220,11 @@ impl Connection {
     }
 }
 
-/// What a message to or from a name server tells of names that matter: the addresses it gives, and that it was asked.
-pub(crate) fn heard(
-    message: &Message<'_>,
-    (ts, place): (Timestamp, Place),
-    cx: &mut Work,
-) -> (Option<NameSeen>, Option<Box<ContactSeen>>) {
+/// What a message to or from a name server tells of names that matter: the addresses it gives, which of our hosts they
+/// belong to, and that it was asked. The number of a contact is given when it is told.
+pub(crate) fn heard(message: &Message<'_>, (ts, place): (Timestamp, Place), cx: &mut Work) -> [Option<What>; 3] {
     let name = message.name().as_str();
+    let host = host_of(message, &cx.generation.scope).map(What::Host);
     let generation = &cx.generation;
     let mut contact = Contact::new(ContactKind::Dns, ts, place, None);
     let known = contact.question(generation, &mut cx.scratch, name);
@@ -216,11 +238,40 @@ pub(crate) fn heard(
                     seen.ech |= service.ech;
                     service.addresses().for_each(|address| seen.add(address));
                 }
+                Record::Pointer(_) => {}
             }
         }
         seen
     });
-    (seen, contact.take_update())
+    let contact = contact.take_update().map(|contact| What::Contact(0, contact));
+    [seen.map(What::Name), host, contact]
+}
+
+/// Which host an address belongs to, as far as that concerns us: who is asked for the name of one of our addresses, or
+/// for the address of a name in one of our domains. Of several answers the first one counts.
+fn host_of(message: &Message<'_>, scope: &Scope) -> Option<HostSeen> {
+    if !message.is_response() {
+        return None;
+    }
+    let name = message.name().as_str();
+    if message.kind() == kind::PTR {
+        let address =
+            dns::address_of(name).filter(|address| scope.internal.iter().any(|block| block.contains(*address)))?;
+        let pointer = message.records().find_map(|record| match record {
+            Record::Pointer(pointer) => pointer.name(),
+            _ => None,
+        })?;
+        let name = Some(pointer.as_str()).filter(|name| !name.is_empty())?.to_owned();
+        return Some(HostSeen { address, name, reverse: true });
+    }
+    if !scope.names.is_ours(name) {
+        return None;
+    }
+    let address = message.records().find_map(|record| match record {
+        Record::Address(address) => Some(address),
+        _ => None,
+    })?;
+    Some(HostSeen { address, name: name.to_owned(), reverse: false })
 }
 
 /// Sends an observation of a datagram; `flipped` where its sender is the server.
@@ -231,7 +282,7 @@ fn tell(cx: &mut Work, packet: &Packet, flipped: bool, place: Place, what: What)
     let facts = Arc::new(FlowFacts {
         client,
         server,
-        client_mac: packet.src_mac.filter(|_| !flipped),
+        sender: packet.sender().filter(|_| !flipped),
         vlan: packet.vlan.map(|id| id.map(NonZeroU16::get)),
         tunnel: tunnel.as_deref().map_or_else(Vec::new, tunnels::words),
         opened: packet.place,

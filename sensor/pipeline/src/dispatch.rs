@@ -1,15 +1,27 @@
 //! The reader's role: reads a batch, decodes far enough to know the flow, gives each worker its jobs.
 
-use crate::KeyRing;
+use crate::control::clock;
 use crate::datagrams;
 use crate::load::Load;
+use crate::totals::Read;
 use crate::tunnels::Told;
 use crate::worker::{Job, SHARDS};
-use capture::{Batch, Reader};
-use net::{FlowKey, FragmentLimits, Fragments, Frame, Packet, Rebuilt, Timestamp, Transport, Undecoded};
+use crate::{Control, KeyRing, Settings};
+use capture::{Batch, Source};
+use correlate::record::NoticeCode;
+use detect::Generation;
+use net::{FlowKey, Fragments, Frame, Packet, Rebuilt, Timestamp, Transport, Undecoded};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long what was captured may be worked on once the run is to end. What is not read by then is lost.
+const DRAIN: Duration = Duration::from_secs(3);
+/// A clock that goes back by more than this was set; time goes on from there.
+const CLOCK_SET: i64 = 2;
 
 /// What one batch brings beside the jobs.
 #[derive(Debug, Default)]
@@ -20,17 +32,42 @@ pub(crate) struct Extras {
     pub(crate) notices: Vec<capture::Notice>,
     /// Input bytes read so far, and in all where known.
     pub(crate) position: (u64, Option<u64>),
-    /// Time of the first and last packet so far.
+    /// Time of the first and last packet so far; of live traffic also the time that has come without one.
     pub(crate) span: Option<(Timestamp, Timestamp)>,
+    /// No worker has anything to do with it.
+    pub(crate) idle: bool,
+    /// Live traffic is known up to here.
+    pub(crate) until: Option<Timestamp>,
+    /// In force from this batch on.
+    pub(crate) generation: Option<Arc<Generation>>,
+    /// Notices of something outside of the traffic.
+    pub(crate) told: Vec<(NoticeCode, String)>,
+    /// What was counted up to the end of this batch, where a snapshot is due.
+    pub(crate) read: Option<Box<Read>>,
+    /// Batches that wait for each worker.
+    pub(crate) queues: Vec<usize>,
+    /// Times that our own code failed on this batch.
+    pub(crate) faults: u64,
 }
 
 /// Reads, decodes and shards.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
-    reader: Reader,
+    source: Source,
+    live: bool,
+    control: Control,
+    generation: Arc<Generation>,
     keys: Arc<KeyRing>,
     workers: usize,
+    spread: Spread,
     second: Option<i64>,
+    /// Number of the last packet.
+    number: u64,
+    last_packet: Option<Timestamp>,
+    /// When to read no more.
+    deadline: Option<Instant>,
+    /// The frame that is looked at, of this batch.
+    at: usize,
     span: Option<(Timestamp, Timestamp)>,
     pub(crate) fragments: Fragments,
     /// Datagrams put together in this batch.
@@ -41,35 +78,84 @@ pub(crate) struct Dispatcher {
     /// Their bytes.
     pub(crate) dropped_bytes: BTreeMap<&'static str, u64>,
     /// TCP packets handed to workers, and datagrams that were read.
-    pub(crate) packets: u64,
+    packets: u64,
+    /// Frames that were fragments, and those of datagrams that are whole.
+    fragment_frames: u64,
+    whole_frames: u64,
+    faults: u64,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(reader: Reader, workers: usize, fragments: FragmentLimits, keys: Arc<KeyRing>) -> Self {
-        if reader.may_bring_secrets() {
+    pub(crate) fn new(
+        source: Source,
+        workers: usize,
+        settings: &Settings,
+        generation: &Arc<Generation>,
+        control: &Control,
+    ) -> Self {
+        let keys = Arc::clone(&settings.keys);
+        if source.may_bring_secrets() {
             keys.expect_blocks();
         }
+        let live = matches!(source, Source::Live(_));
         Self {
-            reader,
+            source,
+            live,
+            control: control.clone(),
+            generation: Arc::clone(generation),
             keys,
             workers,
+            spread: if live { Spread::random() } else { Spread::FIXED },
             second: None,
+            number: 0,
+            last_packet: None,
+            deadline: None,
+            at: 0,
             span: None,
-            fragments: Fragments::new(fragments),
+            fragments: Fragments::new(settings.limits.fragments),
             rebuilt: Vec::new(),
             tunnels: Told::default(),
             dropped: BTreeMap::new(),
             dropped_bytes: BTreeMap::new(),
             packets: 0,
+            fragment_frames: 0,
+            whole_frames: 0,
+            faults: 0,
         }
     }
 
-    pub(crate) fn reader(&self) -> &Reader {
-        &self.reader
+    /// What was counted so far.
+    pub(crate) fn read(&self) -> Read {
+        let fragments = self.fragments.stats().clone();
+        let decided = fragments.repeated + fragments.dropped().map(|(_, frames, _)| frames).sum::<u64>();
+        Read {
+            capture: self.source.stats(),
+            live: self.source.live().map(capture::Live::stats),
+            dropped: self.dropped.clone(),
+            dropped_bytes: self.dropped_bytes.clone(),
+            packets: self.packets,
+            fragments_waiting: self.fragment_frames.saturating_sub(self.whole_frames + decided),
+            fragments,
+            fragment_bytes: self.fragments.held_bytes() as u64,
+            tunnels_forgotten: self.tunnels.forgotten,
+            key_sessions_forgotten: self.keys.stats().evicted,
+            last_packet: self.last_packet,
+            faults: self.faults,
+        }
     }
 
-    pub(crate) fn keys(&self) -> &KeyRing {
-        &self.keys
+    /// The next batch of the source; `None` also once the run was asked to end, and has had its time.
+    fn batch(&mut self) -> Result<Option<Batch>, capture::ReadError> {
+        if self.deadline.is_none() && self.control.is_stopped() {
+            if let Source::Live(live) = &self.source {
+                live.stopper().stop();
+            }
+            self.deadline = Some(clock() + DRAIN);
+        }
+        match self.deadline {
+            Some(deadline) if !self.live || clock() >= deadline => Ok(None),
+            _ => self.source.next_batch(),
+        }
     }
 
     /// The next batch with the jobs of each worker; `None` at the end, where only the extras matter.
@@ -81,41 +167,89 @@ impl Dispatcher {
         // Lists that come back empty keep their room.
         jobs.resize_with(self.workers, Vec::new);
         jobs.iter_mut().for_each(Vec::clear);
-        let batch = self.reader.next_batch()?;
-        for secrets in self.reader.take_secrets() {
+        let batch = self.batch()?;
+        for secrets in self.source.take_secrets() {
             self.keys.add(&secrets);
         }
         let frames = batch.as_ref().map_or(0, |batch| batch.frames().len());
         for jobs in jobs.iter_mut() {
             jobs.reserve(frames / self.workers);
         }
-        let mut extras =
-            Extras { notices: self.reader.notices().collect(), position: self.reader.position(), ..Extras::default() };
-        match &batch {
-            Some(batch) => self.shard(batch, jobs, &mut extras),
-            None => self.fragments.finish(),
+        let mut extras = Extras {
+            notices: self.source.notices().collect(),
+            told: self.control.take_notices(),
+            position: self.source.position(),
+            ..Extras::default()
+        };
+        let Some(batch) = batch else {
+            self.fragments.finish();
+            extras.span = self.span;
+            return Ok((None, extras));
+        };
+        if let Some(generation) = self.control.take_generation() {
+            self.generation = Arc::clone(&generation);
+            extras.generation = Some(generation);
+        }
+        self.at = 0;
+        if let Some(last) = batch.frames().last() {
+            (self.number, self.last_packet) = (last.place.number, Some(last.ts));
+        }
+        // A fault in our own code costs the rest of the batch.
+        if catch_unwind(AssertUnwindSafe(|| self.shard(&batch, jobs, &mut extras))).is_err() {
+            let rest = batch.frames().get(self.at..).unwrap_or_default();
+            self.drop("fault", rest.len() as u64, rest.iter().map(|frame| u64::from(frame.len)).sum());
+            self.faults += 1;
+            extras.faults += 1;
+        }
+        extras.until = batch.until();
+        if let Some(until) = batch.until() {
+            let latest = batch.frames().iter().map(|frame| frame.ts).max();
+            self.set_clock(latest.map_or(until, |latest| latest.max(until)), &extras);
+            self.come_to(until, self.number + 1, jobs, &mut extras);
         }
         extras.span = self.span;
+        let snapshot = self.live && !extras.ticks.is_empty();
+        extras.read = snapshot.then(|| Box::new(self.read()));
+        extras.idle = !snapshot && jobs.iter().all(Vec::is_empty);
         let rebuilt = std::mem::take(&mut self.rebuilt);
-        Ok((batch.map(|batch| Load::new(batch, rebuilt)), extras))
+        Ok((Some(Load::new(batch, rebuilt, &self.generation, snapshot)), extras))
+    }
+
+    /// Where the clock was set back, which shows in a whole batch, time goes on from there: else none would pass for as
+    /// long as it was set back by.
+    fn set_clock(&mut self, now: Timestamp, extras: &Extras) {
+        let back = self.second.is_some_and(|known| known.saturating_sub(now.seconds()) > CLOCK_SET);
+        if back && extras.ticks.is_empty() {
+            self.second = None;
+            self.span = self.span.map(|(first, _)| (first.min(now), now));
+        }
+    }
+
+    /// It is now `now`, and packet number `before` has not come.
+    fn come_to(&mut self, now: Timestamp, before: u64, jobs: &mut [Vec<Job>], extras: &mut Extras) {
+        let (first, last) = self.span.unwrap_or((now, now));
+        self.span = Some((first.min(now), last.max(now)));
+        let second = now.seconds();
+        if self.second.is_none_or(|known| second > known) {
+            self.second = Some(second);
+            extras.ticks.push((before, now));
+            for jobs in jobs.iter_mut() {
+                jobs.push(Job::Tick { now, before });
+            }
+            if self.live {
+                self.fragments.tick(now);
+            }
+        }
     }
 
     fn shard(&mut self, batch: &Batch, jobs: &mut [Vec<Job>], extras: &mut Extras) {
         for (at, frame) in (0_u32..).zip(batch.iter()) {
-            let (first, last) = self.span.unwrap_or((frame.ts, frame.ts));
-            self.span = Some((first.min(frame.ts), last.max(frame.ts)));
-            let second = frame.ts.seconds();
-            if self.second.is_none_or(|s| second > s) {
-                self.second = Some(second);
-                extras.ticks.push((frame.place.number, frame.ts));
-                for jobs in jobs.iter_mut() {
-                    jobs.push(Job::Tick { now: frame.ts, before: frame.place.number });
-                }
-            }
+            self.at = at as usize;
+            self.come_to(frame.ts, frame.place.number, jobs, extras);
             match net::decode(&frame) {
                 Ok(packet) => {
                     let shard = match packet.tuple.transport {
-                        Transport::Tcp => shard_of(&packet.tuple.key().0),
+                        Transport::Tcp => self.spread.shard_of(&packet.tuple.key().0),
                         Transport::Udp => match self.datagram(&packet, frame.data, 1) {
                             Some(shard) => shard,
                             None => continue,
@@ -148,12 +282,15 @@ impl Dispatcher {
     /// Goes on with the datagram that a fragment completes, if it does. Its frames are counted by then.
     #[cold]
     fn fragment(&mut self, frame: &Frame<'_>, frames: usize, jobs: &mut [Vec<Job>]) {
-        let Some(whole) = self.fragments.take(frame) else { return };
+        let whole = self.fragments.take(frame);
+        self.fragment_frames += 1;
+        let Some(whole) = whole else { return };
         let count = whole.frames.len() as u64;
+        self.whole_frames += count;
         match &whole.packet {
             Ok(packet) => {
                 let shard = match packet.tuple.transport {
-                    Transport::Tcp => shard_of(&packet.tuple.key().0),
+                    Transport::Tcp => self.spread.shard_of(&packet.tuple.key().0),
                     Transport::Udp => match self.datagram(packet, &whole.bytes, count) {
                         Some(shard) => shard,
                         None => return,
@@ -179,7 +316,7 @@ impl Dispatcher {
     fn datagram(&mut self, packet: &Packet, frame: &[u8], frames: u64) -> Option<u8> {
         let payload = frame.get(packet.payload.start as usize..packet.payload.end as usize).unwrap_or(&[]);
         if datagrams::is_worth_a_look(packet, payload) {
-            return Some(shard_of(&packet.tuple.key().0));
+            return Some(self.spread.shard_of(&packet.tuple.key().0));
         }
         let quic = || if datagrams::is_quic(packet, payload) { "quic" } else { "udp" };
         let why = net::carrier_by_port(&packet.tuple).unwrap_or_else(quic);
@@ -193,25 +330,44 @@ impl Dispatcher {
     }
 }
 
-/// Virtual shard of a flow: the same for both directions, with a fixed key, so that a replay is the same each time.
-fn shard_of(key: &FlowKey) -> u8 {
-    let mut hash = 0x9E37_79B9_7F4A_7C15_u64 ^ key.tunnel.spread();
-    for end in [key.low, key.high] {
-        let (high, low) = match end.ip() {
-            IpAddr::V4(ip) => (0, u64::from(ip.to_bits())),
-            IpAddr::V6(ip) => {
-                let octets = ip.octets();
-                let (words, _) = octets.as_chunks::<8>();
-                (
-                    words.first().map_or(0, |w| u64::from_be_bytes(*w)),
-                    words.get(1).map_or(0, |w| u64::from_be_bytes(*w)),
-                )
-            }
-        };
-        for word in [high, low, u64::from(end.port())] {
-            hash = (hash ^ word).wrapping_mul(0xD6E8_FEB8_6659_FD93).rotate_left(29);
-        }
+/// How flows are spread over the virtual shards.
+#[derive(Clone, Copy, Debug)]
+struct Spread {
+    seed: u64,
+    /// Odd.
+    factor: u64,
+}
+
+impl Spread {
+    /// The same each time, for what must say the same each time.
+    const FIXED: Self = Self { seed: 0x9E37_79B9_7F4A_7C15, factor: 0xD6E8_FEB8_6659_FD93 };
+
+    /// Drawn anew: nobody knows which flows share a shard.
+    fn random() -> Self {
+        let keys = RandomState::new();
+        Self { seed: keys.hash_one(0_u8), factor: keys.hash_one(1_u8) | 1 }
     }
-    // The top bits are the best mixed.
-    ((hash >> 57) % u64::from(SHARDS)) as u8
+
+    /// Virtual shard of a flow: the same for both directions.
+    fn shard_of(self, key: &FlowKey) -> u8 {
+        let mut hash = self.seed ^ key.tunnel.spread();
+        for end in [key.low, key.high] {
+            let (high, low) = match end.ip() {
+                IpAddr::V4(ip) => (0, u64::from(ip.to_bits())),
+                IpAddr::V6(ip) => {
+                    let octets = ip.octets();
+                    let (words, _) = octets.as_chunks::<8>();
+                    (
+                        words.first().map_or(0, |w| u64::from_be_bytes(*w)),
+                        words.get(1).map_or(0, |w| u64::from_be_bytes(*w)),
+                    )
+                }
+            };
+            for word in [high, low, u64::from(end.port())] {
+                hash = (hash ^ word).wrapping_mul(self.factor).rotate_left(29);
+            }
+        }
+        // The top bits are the best mixed.
+        ((hash >> 57) % u64::from(SHARDS)) as u8
+    }
 }

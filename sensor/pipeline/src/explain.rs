@@ -18,7 +18,7 @@ pub fn explain(bytes: &[u8], generation: &Arc<Generation>) -> Vec<Record> {
         first: Timestamp::default(),
         last: Timestamp::default(),
         opened: Place { number: 1, file: 0, in_file: 1 },
-        client_mac: None,
+        sender: None,
         vlan: [None; 2],
         tunnel: net::Tunnel::NONE,
         midstream: false,
@@ -42,9 +42,11 @@ pub fn explain(bytes: &[u8], generation: &Arc<Generation>) -> Vec<Record> {
         sensor: "explain".to_owned(),
         generation: Arc::clone(generation),
         files: Vec::new(),
+        live: false,
         look_alikes: true,
         passive: true,
         limits: correlate::Limits::default(),
+        session_every: None,
     };
     let mut serial = Correlator::new(options);
     let mut records = Vec::new();

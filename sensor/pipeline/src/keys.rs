@@ -6,8 +6,9 @@
 
 use capture::Secrets;
 use proto::Opener;
+use proto::coding::Budget;
 use proto::tls::decrypt;
-use proto::tls::keys::{KeyLog, KeyStore, Keys, LogStats, SessionKeys};
+use proto::tls::keys::{KeyLog, KeyStore, Keys, LogStats, MAX_SESSIONS, SessionKeys};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
@@ -21,6 +22,8 @@ use zeroize::Zeroizing;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of a key log read at a time.
 const PIECE_BYTES: usize = 64 << 10;
+/// What a session takes in a store, in bytes: its secrets, and its places in the table and in the order.
+const SESSION_BYTES: usize = 640;
 
 /// All keys of a run.
 #[derive(Debug, Default)]
@@ -118,9 +121,18 @@ impl KeyRing {
         stats
     }
 
+    /// What it may hold, in bytes: a store for the key log, where there is one; a store and the blocks themselves, where
+    /// blocks are expected.
+    pub fn memory_bytes(&self) -> u64 {
+        let store = MAX_SESSIONS * SESSION_BYTES;
+        let log = if self.log.is_some() { store } else { 0 };
+        let blocks = if self.expected.load(Ordering::Relaxed) { store + capture::MAX_SECRETS_BYTES } else { 0 };
+        (log + blocks) as u64
+    }
+
     /// A view for one shard.
     pub(crate) fn view(self: &Arc<Self>) -> KeyView {
-        KeyView { ring: Arc::clone(self), now: Arc::default() }
+        KeyView { ring: Arc::clone(self), now: Arc::default(), held_bytes: decrypt::Limits::HELD_BYTES }
     }
 }
 
@@ -138,6 +150,8 @@ pub(crate) struct KeyView {
     ring: Arc<KeyRing>,
     /// The number of the packet that is looked at.
     now: Arc<AtomicU64>,
+    /// Most bytes of records under way.
+    held_bytes: u64,
 }
 
 impl KeyView {
@@ -146,12 +160,17 @@ impl KeyView {
         self.now.store(number, Ordering::Relaxed);
     }
 
+    /// The same, where records under way may take so many bytes.
+    pub(crate) fn holding(self, held_bytes: u64) -> Self {
+        Self { held_bytes, ..self }
+    }
+
     /// What opens TLS with these keys, where there are any or some may come.
     pub(crate) fn opener(&self) -> Option<Box<Opener>> {
         self.any().then(|| {
             Box::new(Opener {
                 // An account of its own: what another shard does must not show here.
-                limits: decrypt::Limits::default(),
+                limits: decrypt::Limits { held: Budget::new(self.held_bytes), ..decrypt::Limits::default() },
                 stats: decrypt::Stats::default(),
                 scratch: decrypt::Scratch::default(),
                 keys: Box::new(self.clone()),
@@ -341,8 +360,10 @@ mod tests {
         assert!(KeyRing::open(Some(dir.path())).is_err());
         let ring = Arc::new(KeyRing::open(None).unwrap());
         assert!(!ring.view().any());
+        assert_eq!(ring.memory_bytes(), 0);
         ring.expect_blocks();
         assert!(ring.view().any());
+        assert!(ring.memory_bytes() > capture::MAX_SECRETS_BYTES as u64);
     }
 
     #[test]

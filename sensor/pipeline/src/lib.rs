@@ -2,54 +2,33 @@
 
 mod app;
 mod collect;
+mod control;
 mod datagrams;
 mod dispatch;
 mod explain;
 mod keys;
+mod limits;
 mod load;
-mod replay;
+mod run;
+mod snapshot;
 mod totals;
 mod tunnels;
 mod worker;
 
+pub use control::Control;
 pub use explain::explain;
 pub use keys::{KeyRing, KeyStats};
-pub use replay::replay;
+pub use limits::Limits;
+pub use run::run;
+pub use snapshot::{Gauges, Snapshot};
 
+use correlate::Record;
+use detect::Generation;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Limits of the packet path. Those of flows and bytes count for each of 64 shards.
-#[derive(Clone, Debug, Default)]
-pub struct Limits {
-    /// Of the flow table and reassembly.
-    pub flows: net::Limits,
-    /// Of the protocol readers.
-    pub protocols: proto::Limits,
-    /// Of inspection.
-    pub inspection: detect::Limits,
-    /// Of fragments, before they are dealt out; for all shards together.
-    pub fragments: net::FragmentLimits,
-    /// Of the serial stage; for all shards together.
-    pub correlation: correlate::Limits,
-}
-
-impl Limits {
-    /// What one flow takes beside its readers, in bytes: its entry, its place in the index, and what is lost while
-    /// tables grow; measured with a million half-open flows.
-    pub const FLOW_BYTES: u64 = 256;
-
-    /// What traffic can make all shards and the serial stage hold under these limits, in bytes.
-    pub fn memory_bytes(&self) -> u64 {
-        let flows = self.flows.flows as u64 * Self::FLOW_BYTES + (self.flows.held_total + self.flows.above) as u64;
-        let inspection = detect::Scratch::DECODER_BYTES + detect::Scratch::HEAD_BYTES;
-        let shard = flows + inspection + proto::tls::decrypt::Limits::HELD_BYTES;
-        let shared = self.correlation.total() + self.fragments.bytes + tunnels::BYTES + datagrams::BYTES;
-        shard * u64::from(worker::SHARDS) + shared as u64
-    }
-}
-
-/// How a replay runs.
+/// How a source is worked on.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Busy packet threads; 1 runs to completion without queues. At most 64.
@@ -60,11 +39,35 @@ pub struct Settings {
     pub limits: Limits,
     /// What opens TLS. Secrets that captures hold are added to it.
     pub keys: Arc<KeyRing>,
+    /// How often totals are written while a live source lasts, in packet time; `None` for once, at the end.
+    pub stats_every: Option<Duration>,
+    /// How often a conversation that lasts is told of, in packet time; `None` for once, at its end.
+    pub session_every: Option<Duration>,
+    /// The packet at which the worker that has it fails, for tests of what comes after.
+    #[doc(hidden)]
+    pub fault_at: Option<u64>,
+}
+
+impl Settings {
+    /// What traffic and keys can make the sensor hold, in bytes: what [`Limits::memory_bytes`] says, the queues before and
+    /// behind, and what [`KeyRing::memory_bytes`] says, which is no part of the total that limits are shared out of.
+    pub fn memory_bytes(&self) -> u64 {
+        let queues = self.limits.capture_queue + self.limits.output_queues;
+        self.limits.memory_bytes() + queues + self.keys.memory_bytes()
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { threads: NonZeroUsize::MIN, look_alikes: false, limits: Limits::default(), keys: Arc::default() }
+        Self {
+            threads: NonZeroUsize::MIN,
+            look_alikes: false,
+            limits: Limits::default(),
+            keys: Arc::default(),
+            stats_every: None,
+            session_every: None,
+            fault_at: None,
+        }
     }
 }
 
@@ -81,7 +84,7 @@ pub struct RunInfo {
     pub sha256: Vec<Option<String>>,
 }
 
-/// Why a replay failed while running.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -91,4 +94,20 @@ pub enum Error {
     /// A worker died of a fault in our own code. What was written so far is true, but not all there is.
     #[error("a worker thread failed; the records written so far are incomplete")]
     Worker,
+}
+
+/// [`run`] of files, which nobody has to control.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn replay(
+    reader: capture::Reader,
+    settings: &Settings,
+    generation: &Arc<Generation>,
+    info: &RunInfo,
+    emit: &mut (dyn FnMut(Record) + Send),
+    progress: &(dyn Fn(u64, Option<u64>) + Sync),
+) -> Result<(), Error> {
+    run(reader.into(), settings, generation, info, emit, progress, &Control::default())
 }

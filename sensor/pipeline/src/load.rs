@@ -1,6 +1,7 @@
 //! What workers get to work on: a batch, and the datagrams that were put together while it was read.
 
 use capture::Batch;
+use detect::Generation;
 use net::Rebuilt;
 use std::sync::Arc;
 
@@ -10,11 +11,23 @@ pub(crate) struct Load {
     batch: Batch,
     /// Found behind the frames of the batch.
     rebuilt: Option<Arc<Vec<Rebuilt>>>,
+    /// In force for what begins here.
+    pub(crate) generation: Arc<Generation>,
+    /// Workers are to tell their totals with it.
+    pub(crate) snapshot: bool,
 }
 
 impl Load {
-    pub(crate) fn new(batch: Batch, rebuilt: Vec<Rebuilt>) -> Self {
-        Self { batch, rebuilt: (!rebuilt.is_empty()).then(|| Arc::new(rebuilt)) }
+    pub(crate) fn new(batch: Batch, rebuilt: Vec<Rebuilt>, generation: &Arc<Generation>, snapshot: bool) -> Self {
+        let rebuilt = (!rebuilt.is_empty()).then(|| Arc::new(rebuilt));
+        Self { batch, rebuilt, generation: Arc::clone(generation), snapshot }
+    }
+
+    /// How many frames of the capture `at` stands for.
+    pub(crate) fn frames(&self, at: u32) -> u64 {
+        let behind = usize::try_from(at).ok().and_then(|at| at.checked_sub(self.batch.frames().len()));
+        let whole = behind.zip(self.rebuilt.as_ref()).and_then(|(at, rebuilt)| rebuilt.get(at));
+        whole.map_or(1, |whole| whole.frames.len() as u64)
     }
 
     /// Bytes of frame `at`, and whether they are in doubt; behind the last frame, of the datagrams.

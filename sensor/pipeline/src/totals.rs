@@ -1,6 +1,8 @@
 //! Adds up what dispatcher, workers and the serial stage counted.
 
-use crate::app::Context;
+use crate::Gauges;
+use crate::app::{Context, FlowApp};
+use capture::LiveStats;
 use correlate::Correlator;
 use correlate::record::{SCHEMA, Stats};
 use net::Timestamp;
@@ -23,36 +25,115 @@ pub(crate) struct Totals {
     heads_cut: u64,
     dns_questions: u64,
     dns_answers: u64,
+    dhcp_messages: u64,
+    dhcp_names_refused: u64,
+    dhcp_addresses_left_out: u64,
     quic: proto::quic::Stats,
     quic_let_go: u64,
     decrypt: decrypt::Stats,
     records_refused: u64,
     datagrams_unread: BTreeMap<&'static str, u64>,
+    /// Workers that were built anew, and packets lost by that.
+    pub(crate) restarts: u64,
+    pub(crate) fault_packets: u64,
+    /// What is held now.
+    pub(crate) gauges: Gauges,
 }
 
 /// What the reader's role counted.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
     pub(crate) capture: capture::Stats,
+    /// Of live sources.
+    pub(crate) live: Option<LiveStats>,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) dropped_bytes: BTreeMap<&'static str, u64>,
     pub(crate) packets: u64,
     pub(crate) fragments: net::FragmentStats,
+    /// Frames that wait for the rest of their datagram: they count once it is clear what becomes of them.
+    pub(crate) fragments_waiting: u64,
+    pub(crate) fragment_bytes: u64,
     pub(crate) tunnels_forgotten: u64,
     pub(crate) key_sessions_forgotten: u64,
+    /// Time of the last packet.
+    pub(crate) last_packet: Option<Timestamp>,
+    /// Times that our own code failed.
+    pub(crate) faults: u64,
+}
+
+impl Read {
+    /// Packets that never came to the dispatcher, by reason.
+    fn lost(&self, is_final: bool) -> [(&'static str, u64); 4] {
+        let interfaces = || self.live.iter().flat_map(|live| &live.interfaces);
+        let waiting: u64 = if is_final { interfaces().map(|i| i.waiting).sum() } else { 0 };
+        [
+            ("kernel", interfaces().map(|i| i.kernel_dropped).sum()),
+            ("interface", interfaces().map(|i| i.interface_dropped).sum()),
+            ("queue", interfaces().map(|i| i.queue_dropped).sum::<u64>() + waiting),
+            ("ring", interfaces().map(|i| i.unread).sum()),
+        ]
+    }
+}
+
+/// What a record is made of beside the counters.
+pub(crate) struct About<'a> {
+    pub(crate) serial: &'a Correlator,
+    pub(crate) generation: &'a detect::Generation,
+    pub(crate) ts: Timestamp,
+    pub(crate) sensor: &'a str,
+    pub(crate) is_final: bool,
 }
 
 impl Totals {
-    pub(crate) fn shard(&mut self, flows: &net::Stats, context: &Context) {
-        self.net += flows;
+    /// Adds those of another worker.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.net += &other.net;
+        self.proto.add(&other.proto);
+        self.detect.add(&other.detect);
+        sum(&mut self.bypassed, &other.bypassed);
+        sum(&mut self.ends, &other.ends);
+        self.exchanges_let_go += other.exchanges_let_go;
+        self.heard_left_out += other.heard_left_out;
+        self.faults += other.faults;
+        self.decoders_refused += other.decoders_refused;
+        self.scans_failed += other.scans_failed;
+        self.heads_cut += other.heads_cut;
+        self.dns_questions += other.dns_questions;
+        self.dns_answers += other.dns_answers;
+        self.dhcp_messages += other.dhcp_messages;
+        self.dhcp_names_refused += other.dhcp_names_refused;
+        self.dhcp_addresses_left_out += other.dhcp_addresses_left_out;
+        self.quic.add(&other.quic);
+        self.quic_let_go += other.quic_let_go;
+        self.decrypt.add(&other.decrypt);
+        self.records_refused += other.records_refused;
+        sum(&mut self.datagrams_unread, &other.datagrams_unread);
+        self.restarts += other.restarts;
+        self.fault_packets += other.fault_packets;
+        self.gauges.add(&other.gauges);
+    }
+
+    /// So many flows were given up with their worker.
+    pub(crate) fn given_up(&mut self, flows: u64) {
+        if flows > 0 {
+            *self.ends.entry("fault").or_default() += flows;
+        }
+        self.gauges = Gauges::default();
+    }
+
+    pub(crate) fn shard(&mut self, flows: &net::FlowTable<FlowApp>, context: &Context) {
+        self.gauges.add(&Gauges {
+            flows_active: flows.len() as u64,
+            reassembly_bytes: flows.held_bytes() as u64,
+            reader_bytes: flows.above_bytes() as u64,
+            decoder_bytes: context.work.scratch.pool.live_bytes(),
+            ..Gauges::default()
+        });
+        self.net += flows.stats();
         self.proto.add(&context.proto);
         self.detect.add(&context.work.scratch.stats);
-        for (why, n) in &context.work.bypassed {
-            *self.bypassed.entry(why).or_default() += n;
-        }
-        for (why, n) in &context.work.ends {
-            *self.ends.entry(why).or_default() += n;
-        }
+        sum(&mut self.bypassed, &context.work.bypassed);
+        sum(&mut self.ends, &context.work.ends);
         self.exchanges_let_go += context.work.exchanges_let_go;
         self.heard_left_out += context.work.heard_left_out;
         self.faults += context.work.faults;
@@ -68,22 +149,17 @@ impl Totals {
     pub(crate) fn datagrams(&mut self, stats: &crate::datagrams::Stats) {
         self.dns_questions += stats.dns_questions;
         self.dns_answers += stats.dns_answers;
+        self.dhcp_messages += stats.dhcp_messages;
+        self.dhcp_names_refused += stats.dhcp_names_refused;
+        self.dhcp_addresses_left_out += stats.dhcp_addresses_left_out;
         self.quic.add(&stats.quic);
         self.quic_let_go += stats.let_go;
-        for (why, n) in &stats.uninspected {
-            *self.datagrams_unread.entry(why).or_default() += n;
-        }
+        sum(&mut self.datagrams_unread, &stats.uninspected);
     }
 
-    /// The final record.
-    pub(crate) fn record(
-        &self,
-        read: &Read,
-        serial: &Correlator,
-        generation: &detect::Generation,
-        ts: Timestamp,
-        sensor: &str,
-    ) -> Stats {
+    /// The record.
+    pub(crate) fn record(&self, read: &Read, about: &About<'_>) -> Stats {
+        let About { serial, generation, ts, sensor, is_final } = *about;
         let net = &self.net;
         let mut dropped = named(&read.dropped);
         add(&mut dropped, read.fragments.dropped().map(|(why, frames, _)| (why, frames)));
@@ -93,10 +169,14 @@ impl Totals {
             ("bad_reset", net.packets_bad_reset),
             ("outside_time_window", read.capture.outside_window),
             ("filtered_out", read.capture.filtered_out),
+            ("fault", self.fault_packets),
         ];
         add(&mut dropped, tcp);
-        let analysed = (read.packets + read.fragments.repeated)
-            .saturating_sub(net.packets_bad_checksum + net.packets_out_of_window + net.packets_bad_reset);
+        let lost = read.lost(is_final);
+        add(&mut dropped, lost);
+        let not_taken = net.packets_bad_checksum + net.packets_out_of_window + net.packets_bad_reset;
+        let analysed = (read.packets + read.fragments.repeated).saturating_sub(not_taken + self.fault_packets);
+        let packets = read.capture.packets + lost.iter().map(|(_, n)| n).sum::<u64>();
         let mut uninspected = named(&self.bypassed);
         add(&mut uninspected, self.proto.uninspected.by_reason());
         add(&mut uninspected, self.datagrams_unread.iter().map(|(k, v)| (*k, *v)));
@@ -123,6 +203,8 @@ impl Totals {
             ("quic_server_hellos", self.quic.server_hellos),
             ("dns_questions", self.dns_questions),
             ("dns_answers", self.dns_answers),
+            ("dhcp_messages", self.dhcp_messages),
+            ("dhcp_names_refused", self.dhcp_names_refused),
             ("dns_tcp_messages", self.proto.dns.messages),
             ("sse_events", self.detect.sse_events),
             ("websocket_messages", self.proto.websocket_messages),
@@ -136,11 +218,10 @@ impl Totals {
             add(&mut uninspected, [(format!("tls_{reason}").as_str(), self.decrypt.lost(why))]);
         }
         let serial_totals = serial.totals();
+        add(&mut messages, [("forwarded_for_hidden", serial_totals.forwarded_hidden)]);
         let mut signals = serial_totals.signals.clone();
-        for (signature, n) in generation.rules.signatures().iter().zip(&self.detect.signals) {
-            if *n > 0 {
-                *signals.entry(signature.id.clone()).or_default() += n;
-            }
+        for (id, n) in self.detect.signals.by_id() {
+            *signals.entry(id).or_default() += n;
         }
         let mut look_alikes = serial_totals.look_alikes.clone();
         add(&mut look_alikes, self.detect.look_alikes.iter().map(|(k, v)| (*k, *v)));
@@ -149,6 +230,7 @@ impl Totals {
             ("exchanges_per_flow", self.exchanges_let_go),
             ("exchange_news", self.detect.news_left_out),
             ("name_server_messages", self.heard_left_out),
+            ("dhcp_addresses", self.dhcp_addresses_left_out),
             ("decoder_budget", self.decoders_refused),
             ("request_heads", self.heads_cut),
             ("flows", net.flows_evicted.saturating_sub(net.flows_too_heavy)),
@@ -175,7 +257,8 @@ impl Totals {
         for (why, n) in &self.detect.undecoded {
             add(&mut limits, [(format!("undecoded_{why}").as_str(), *n)]);
         }
-        add(&mut limits, [("internal_faults", self.faults), ("scans_failed", self.scans_failed)]);
+        add(&mut limits, [("internal_faults", self.faults + read.faults), ("scans_failed", self.scans_failed)]);
+        add(&mut limits, [("worker_restarts", self.restarts)]);
         let mut reassembly = BTreeMap::new();
         let datagrams = [
             ("fragments", read.fragments.fragments),
@@ -191,8 +274,8 @@ impl Totals {
             schema: SCHEMA,
             ts,
             sensor: sensor.to_owned(),
-            is_final: true,
-            packets: read.capture.packets,
+            is_final,
+            packets: packets.saturating_sub(read.fragments_waiting),
             bytes: read.capture.bytes,
             packets_analysed: analysed,
             packets_dropped: dropped,
@@ -209,6 +292,12 @@ impl Totals {
             engine: generation.rules.engine().name().to_owned(),
             events: serial_totals.events,
         }
+    }
+}
+
+fn sum(to: &mut BTreeMap<&'static str, u64>, counts: &BTreeMap<&'static str, u64>) {
+    for (name, n) in counts {
+        *to.entry(name).or_default() += n;
     }
 }
 
