@@ -5,6 +5,8 @@
 //! place of output needs: a line of JSON is free of raw control characters, and so is whatever a terminal shows.
 
 pub mod jsonl;
+pub mod metrics;
+pub mod outlet;
 pub mod safe;
 pub mod schema;
 pub mod table;

@@ -2,9 +2,9 @@
 
 use correlate::Record;
 use correlate::record::{
-    ActionRecord, Auth, Call, Change, Detection, Endpoint, Flow, Http, Input, Jwt, LimitsMet, Mcp, Notice, NoticeCode,
-    Peer, ProviderCallRecord, ProviderServerRecord, ProviderSide, Run, SCHEMA, ServerKey, ServerRecord, SessionRecord,
-    Source, Stats, SupplyRecord, Tls,
+    ActionRecord, Auth, Call, Change, Detection, Endpoint, Flow, Http, Input, Jwt, LimitsMet, Mcp, NameFrom, Notice,
+    NoticeCode, Peer, ProviderCallRecord, ProviderServerRecord, ProviderSide, Run, RunSource, SCHEMA, ServerKey,
+    ServerRecord, SessionRecord, Source, Stats, SupplyRecord, Tls, User, UserFrom,
 };
 use detect::{Action, Classification, Confidence, Severity, Signal, SignalKind, Weight};
 use net::Timestamp;
@@ -94,8 +94,15 @@ fn flow() -> Flow {
         community_id: "1:AAAAAAAAAAAAAAAAAAAAAAAAAAA=".into(),
         transport: "tcp".into(),
         direction: "outbound".into(),
-        client: Endpoint { ip: "10.1.2.3".into(), port: 51234, mac: Some("02:00:00:00:00:01".into()) },
-        server: Endpoint { ip: "203.0.113.9".into(), port: 80, mac: None },
+        client: Endpoint {
+            ip: "10.1.2.3".into(),
+            port: 51234,
+            mac: Some("02:00:00:00:00:01".into()),
+            forwarded_for: Some("10.7.0.9".into()),
+            name: Some("ana-laptop".into()),
+            name_from: Some(NameFrom::Dhcp),
+        },
+        server: Endpoint { ip: "203.0.113.9".into(), port: 80, ..Endpoint::default() },
         vlan: vec![12],
         tunnel: vec!["vxlan:7001".into()],
         missed_bytes: 0,
@@ -112,6 +119,7 @@ pub(crate) fn server(host: &str, classification: Classification, confidence: Con
         server: ServerKey { host: host.into(), ip: "203.0.113.9".into(), port: 80, path: "/mcp".into() },
         mcp: mcp("get_weather"),
         clients: vec!["10.1.2.3".into(), "10.1.2.4".into()],
+        client_names: BTreeMap::from([("10.1.2.4".into(), "ana-laptop".into())]),
         client_count: 2,
         call_count: 14,
         first_seen: TS,
@@ -120,6 +128,10 @@ pub(crate) fn server(host: &str, classification: Classification, confidence: Con
         classification,
         why: "mcp.proof.initialize".into(),
     }
+}
+
+fn user(text: &str) -> User {
+    User { name: text.into(), from: UserFrom::Map }
 }
 
 fn detection(text: &str) -> Detection {
@@ -131,6 +143,7 @@ fn detection(text: &str) -> Detection {
         rules_generation: "sha256:00".into(),
         source: Source { kind: "pcap".into(), name: text.into(), packets: [4, 9] },
         flow: flow(),
+        user: Some(user(text)),
         category: None,
         visibility: "cleartext".into(),
         tls: Some(Tls {
@@ -217,7 +230,11 @@ fn of(text: &str) -> [Record; 6] {
         ts: TS,
         id: "fedcba9876543210".into(),
         sensor: text.into(),
+        ongoing: true,
         client_ip: "10.1.2.3".into(),
+        client_name: Some(text.into()),
+        client_name_from: Some(NameFrom::Dns),
+        user: Some(user(text)),
         server: server.server.clone(),
         mcp: mcp(text),
         detections: 3,
@@ -238,6 +255,7 @@ fn of(text: &str) -> [Record; 6] {
             Input { name: text.into(), bytes: Some(9), sha256: Some("00".repeat(32)) },
             Input { name: "-".into(), bytes: None, sha256: None },
         ],
+        sources: vec![RunSource { kind: "interface".into(), name: text.into() }],
     };
     let notice = Notice {
         schema: SCHEMA,

@@ -21,8 +21,10 @@ const WIDTHS: (usize, usize) = (80, 200);
 const WIDE: usize = 130;
 /// Longest text taken from one field, in characters.
 const MAX_TEXT: usize = 300;
-/// Tools and clients named in a row.
-const MAX_NAMED: usize = 12;
+/// Tools named in a row.
+const MAX_TOOLS: usize = 12;
+/// Clients named in a row: each has a line, and so has the number of others.
+const MAX_CLIENTS: usize = 4;
 
 /// How to draw.
 pub struct Look<'a> {
@@ -34,12 +36,15 @@ pub struct Look<'a> {
     pub meaning: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// Collects what the table shows. Takes every record of a run; keeps the servers of its end and its last totals.
+/// Collects what the table shows. Takes every record of a run; keeps the servers of its end and its last totals, or
+/// while live those of any time.
 #[derive(Debug, Default)]
 pub struct Summary {
     rows: BTreeMap<(u8, Reverse<Confidence>, ServerKey), Row>,
     more: u64,
     stats: Option<Box<Stats>>,
+    /// While live: where the row of each server is.
+    places: Option<BTreeMap<ServerKey, (u8, Reverse<Confidence>)>>,
 }
 
 /// One server, cut to what is shown.
@@ -56,9 +61,43 @@ struct Row {
 }
 
 impl Summary {
+    /// Collects what is known at any time of a run that may never end.
+    pub fn live() -> Self {
+        Self { places: Some(BTreeMap::new()), ..Self::default() }
+    }
+
+    /// Takes totals of a run that goes on.
+    pub fn totals(&mut self, stats: Stats) {
+        self.more = total(&stats.servers).saturating_sub(self.rows.len() as u64);
+        self.stats = Some(Box::new(stats));
+    }
+
+    /// Takes a change of a server. Those beyond [`MAX_ROWS`] are counted by the totals.
+    fn change(&mut self, server: &ServerRecord) {
+        let Some(places) = &mut self.places else { return };
+        let rank = (alarm(server.classification), Reverse(server.confidence));
+        let before = places.insert(server.server.clone(), rank);
+        let before = before.and_then(|(class, sure)| self.rows.remove(&(class, sure, server.server.clone())));
+        let mut row = Row::new(server);
+        // This change tells of the new client alone.
+        if let (Change::Client, Some(before)) = (server.change, before) {
+            row.clients = before.clients.into_iter().filter(|c| !c.starts_with('+')).collect();
+            row.clients.extend(clients(server));
+            let all = usize::try_from(server.client_count).unwrap_or(usize::MAX).max(row.clients.len());
+            row.clients = named(row.clients.iter().map(String::as_str), MAX_CLIENTS, all);
+        }
+        self.rows.insert((rank.0, rank.1, server.server.clone()), row);
+        if self.rows.len() > MAX_ROWS
+            && let Some(((.., key), _)) = self.rows.pop_last()
+        {
+            places.remove(&key);
+        }
+    }
+
     /// Takes what is of use from `record`.
     pub fn add(&mut self, record: &Record) {
         match record {
+            Record::Server(server) if self.places.is_some() => self.change(server),
             Record::Server(server) if server.change == Change::Seen => {
                 let key = (alarm(server.classification), Reverse(server.confidence), server.server.clone());
                 self.rows.insert(key, Row::new(server));
@@ -67,6 +106,7 @@ impl Summary {
                     self.more += 1;
                 }
             }
+            Record::Stats(stats) if self.places.is_some() => self.totals(Stats::clone(stats)),
             Record::Stats(stats) if stats.is_final => self.stats = Some(stats.clone()),
             _ => {}
         }
@@ -100,6 +140,9 @@ impl Summary {
 
     fn lines(&self) -> Vec<String> {
         let Some(stats) = &self.stats else {
+            if self.places.is_some() {
+                return vec!["Nothing was read yet.".into()];
+            }
             return vec![
                 "The run did not come to its end: there are no totals, and the table may lack servers.".into(),
             ];
@@ -230,11 +273,13 @@ impl Row {
             server.push(format!("says {} {}", clip(&peer.name), clip(&peer.version)).trim_end().to_owned());
         }
         let offered: Vec<&String> = mcp.tools_listed.iter().filter(|t| !mcp.tools.contains(t)).collect();
-        let called = named(mcp.tools.iter().map(String::as_str), mcp.tools.len()).join(", ");
+        let called = named(mcp.tools.iter().map(String::as_str), MAX_TOOLS, mcp.tools.len()).join(", ");
         let tools = match (called.is_empty(), offered.len()) {
             (_, 0) => called,
             (false, n) => format!("{called} ({} more offered)", number(n as u64)),
-            (true, n) => format!("only offered: {}", named(offered.iter().map(|t| t.as_str()), n).join(", ")),
+            (true, n) => {
+                format!("only offered: {}", named(offered.iter().map(|t| t.as_str()), MAX_TOOLS, n).join(", "))
+            }
         };
         let all_clients = usize::try_from(record.client_count).unwrap_or(usize::MAX).max(record.clients.len());
         Self {
@@ -244,7 +289,7 @@ impl Row {
             transport: words::transport(&mcp.transport).to_owned(),
             versions: mcp.protocol_versions.iter().take(4).map(|v| clip(v)).collect(),
             tools,
-            clients: named(record.clients.iter().map(String::as_str), all_clients),
+            clients: named(clients(record).iter().map(String::as_str), MAX_CLIENTS, all_clients),
             why: clip(&record.why),
         }
     }
@@ -292,9 +337,18 @@ const WIDE_LAYOUT: &[Column] = &[
     Column { title: "WHY", min: 20 },
 ];
 
-/// Up to [`MAX_NAMED`] of `items`, and how many more there are of `all`.
-fn named<'a>(items: impl Iterator<Item = &'a str>, all: usize) -> Vec<String> {
-    let mut out: Vec<String> = items.take(MAX_NAMED).map(clip).collect();
+/// Clients by address, and what they are called.
+fn clients(record: &ServerRecord) -> Vec<String> {
+    let one = |ip: &String| match record.client_names.get(ip) {
+        Some(name) => format!("{} ({})", clip(ip), clip(name)),
+        None => clip(ip),
+    };
+    record.clients.iter().map(one).collect()
+}
+
+/// Up to `most` of `items`, and how many more there are of `all`.
+fn named<'a>(items: impl Iterator<Item = &'a str>, most: usize, all: usize) -> Vec<String> {
+    let mut out: Vec<String> = items.take(most).map(clip).collect();
     let more = all.saturating_sub(out.len());
     if more > 0 {
         out.push(format!("+{}", number(more as u64)));

@@ -126,3 +126,48 @@ fn wrapping_loses_nothing_but_spaces() {
         }
     }
 }
+
+fn live(summary: &Summary) -> String {
+    let mut out = Vec::new();
+    summary.write(&mut out, &Look { width: 160, colour: false, meaning: &meaning }).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn while_live_a_server_has_one_row_with_what_is_known_at_last() {
+    let mut summary = Summary::live();
+    assert_eq!(live(&summary), "Nothing was read yet.\n");
+    let mut server = samples::server("mcp.example.com", Classification::Unknown, Confidence::Possible);
+    (server.change, server.clients, server.client_count) = (Change::New, vec!["10.1.2.3".into()], 1);
+    summary.add(&Record::Server(Box::new(server.clone())));
+    (server.classification, server.confidence) = (Classification::Shadow, Confidence::Confirmed);
+    (server.change, server.clients, server.client_count) = (Change::Client, vec!["10.1.2.4".into()], 2);
+    summary.add(&Record::Server(Box::new(server.clone())));
+    summary.totals(Stats { is_final: false, ..samples::stats("x") });
+    let text = live(&summary);
+    assert_eq!(text.matches("mcp.example.com").count(), 1, "{text}");
+    for known in ["shadow", "confirmed", "10.1.2.3", "10.1.2.4", "Read 12,345 packets"] {
+        assert!(text.contains(known), "no {known} in {text}");
+    }
+    // Many more clients than have room.
+    for n in 0..20 {
+        (server.clients, server.client_count) = (vec![format!("10.9.9.{n}")], n + 3);
+        summary.add(&Record::Server(Box::new(server.clone())));
+    }
+    assert!(live(&summary).contains("+18"), "{}", live(&summary));
+}
+
+#[test]
+fn while_live_rows_are_bounded_and_the_rest_is_counted() {
+    let mut summary = Summary::live();
+    for _ in 0..2 {
+        for n in 0..MAX_ROWS + 7 {
+            let server = samples::server(&format!("s{n}.example.com"), Classification::Unknown, Confidence::Possible);
+            summary.add(&Record::Server(Box::new(ServerRecord { change: Change::New, ..server })));
+        }
+    }
+    let mut stats = samples::stats("x");
+    stats.servers = [("unknown".to_owned(), MAX_ROWS as u64 + 7)].into();
+    summary.add(&Record::Stats(Box::new(stats)));
+    assert!(live(&summary).contains("7 servers left out of the table"), "{}", live(&summary));
+}

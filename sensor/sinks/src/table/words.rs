@@ -59,6 +59,7 @@ pub(super) fn uninspected(key: &str) -> String {
         "http2" => "of HTTP/2",
         "quic" => "inside QUIC",
         "dns" => "of name servers, not understood",
+        "dhcp" => "of DHCP, not understood",
         "ssh" => "inside SSH",
         "unknown" => "of unknown protocols",
         "out_of_sync" => "of HTTP after its place was lost",
