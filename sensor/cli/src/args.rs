@@ -1,14 +1,15 @@
 //! The command line. Parsing has no side effects.
 
-use crate::config::MAX_THREADS;
+use crate::config::{MAX_THREADS, is_interface_name};
 use crate::log::{Format, Level};
 use crate::time;
+use capture::MAX_SNAPLEN;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use detect::Classification;
 use net::Timestamp;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXIT_CODES: &str = "\
 Exit status:
@@ -81,12 +82,42 @@ pub(crate) struct Overrides {
     #[arg(long, env = "MCP_SENSOR_LOOK_ALIKES", hide_env_values = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) look_alikes: bool,
+    /// Where counters can be read; given by [`Serving`], which only live commands have.
+    #[arg(skip)]
+    pub(crate) metrics: Option<String>,
+}
+
+/// Options of every command that listens to live traffic.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Serving {
+    /// Serve /metrics for Prometheus, /healthz and /readyz at this address, such as 127.0.0.1:9464
+    #[arg(long, env = "MCP_SENSOR_METRICS", hide_env_values = true, value_name = "ADDR")]
+    pub(crate) metrics: Option<String>,
+    /// Decrypt TLS with the secrets in FILE, in the NSS format (SSLKEYLOGFILE); it may grow while it is read
+    #[arg(long, env = "MCP_SENSOR_KEYLOG", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) keylog: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+impl Serving {
+    /// What lies over the configuration file.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides { metrics: self.metrics.clone(), ..self.overrides.clone() }
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Read captures and tell what MCP is in them
     Replay(Replay),
+    /// Listen to span ports or taps and tell what MCP passes by
+    Capture(Capture),
+    /// Listen to every source of the configuration, as a service does
+    Run(Run),
+    /// Tell whether interfaces show what the sensor needs, and what would help
+    Doctor(crate::doctor::args::Doctor),
     /// Check, test and look up rules
     #[command(subcommand)]
     Rules(Rules),
@@ -169,6 +200,93 @@ pub(crate) struct Replay {
     pub(crate) fail_on: Vec<Class>,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
+}
+
+const CAPTURE_HELP: &str = "\
+Output:
+  on a terminal  a table of the servers found so far, drawn anew as it changes
+  in a pipe      events as JSON, one a line (JSONL), and nothing else
+  -o FILE        events behind those that the file holds, and the table if on a terminal, unless -q is given
+  -o -           events to standard output and nothing else
+
+An interface that the configuration has as a [[source]] is opened as it says there; options lie over that.
+Its [[sink]] and [metrics] sections are for `run`.
+
+Signals:
+  INT, TERM      read what was captured, write it, and end with status 0; a second one ends at once
+  HUP            read the configuration and rules anew, and open the file of events anew
+
+Examples:
+  mcp-sensor capture -i eth1
+  mcp-sensor capture -i eth1 -i eth2 --bpf 'not port 22' -o events.jsonl
+  mcp-sensor capture -i eth1 -o - | jq -c 'select(.type == \"server\")'";
+
+#[derive(Args, Debug)]
+#[command(after_help = CAPTURE_HELP)]
+pub(crate) struct Capture {
+    /// Interface to listen to; may be repeated
+    #[arg(short, long, required = true, env = "MCP_SENSOR_INTERFACE", hide_env_values = true)]
+    #[arg(value_name = "IFACE", value_delimiter = ',', value_parser = interface)]
+    pub(crate) interface: Vec<String>,
+    /// Where events go; - is standard output
+    #[arg(short, long, env = "MCP_SENSOR_OUTPUT", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Only packets that this expression matches, as pcap-filter(7) describes it
+    #[arg(long, env = "MCP_SENSOR_BPF", hide_env_values = true, value_name = "EXPR")]
+    pub(crate) bpf: Option<String>,
+    /// Longest part taken of a packet, in bytes
+    #[arg(long, env = "MCP_SENSOR_SNAPLEN", hide_env_values = true, value_name = "BYTES")]
+    #[arg(value_parser = clap::value_parser!(u32).range(64..=i64::from(MAX_SNAPLEN)))]
+    pub(crate) snaplen: Option<u32>,
+    /// Memory of each ring that the kernel fills, in MiB
+    #[arg(long, env = "MCP_SENSOR_BUFFER", hide_env_values = true, value_name = "MIB")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=2047))]
+    pub(crate) buffer: Option<u32>,
+    /// Rings of each interface, each with a thread of its own
+    #[arg(long, env = "MCP_SENSOR_RINGS", hide_env_values = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) rings: Option<u16>,
+    /// Do not ask the interface for packets that are for other machines
+    #[arg(long, env = "MCP_SENSOR_NO_PROMISCUOUS", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(crate) no_promiscuous: bool,
+    /// End after this many seconds
+    #[arg(long, env = "MCP_SENSOR_DURATION", hide_env_values = true, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) duration: Option<u64>,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+}
+
+fn interface(name: &str) -> Result<String, String> {
+    if is_interface_name(name) {
+        return Ok(name.to_owned());
+    }
+    Err("no name of an interface; `ip link` lists them".to_owned())
+}
+
+const RUN_HELP: &str = "\
+Signals:
+  INT, TERM      read what was captured, write it, and end with status 0; a second one ends at once
+  HUP            read the configuration and rules anew, and open files of events anew. Where they cannot be read, the
+                 old ones stay in force, and a notice says why
+
+Examples:
+  mcp-sensor -c /etc/mcp-sensor/sensor.toml run
+  mcp-sensor config show";
+
+#[derive(Args, Debug)]
+#[command(after_help = RUN_HELP)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+}
+
+impl Replay {
+    /// Every file and folder that is named.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().chain(&self.output).chain(&self.carve).chain(&self.keylog).map(PathBuf::as_path)
+    }
 }
 
 /// A classification by name.

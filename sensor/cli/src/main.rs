@@ -1,13 +1,18 @@
 //! The `mcp-sensor` program: arguments, configuration, wiring.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod args;
 mod carve;
 mod config;
+mod doctor;
 mod failure;
 mod files;
 mod hash;
+mod live;
 mod log;
 mod manual;
+mod process;
 mod replay;
 mod rules;
 mod suggest;
@@ -23,7 +28,7 @@ use std::process::ExitCode;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -45,7 +50,16 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli, log: &Log) -> Outcome {
     match &cli.command {
-        Command::Replay(args) => replay::run(&cli.common, args, log),
+        Command::Replay(args) => {
+            // Reading captures takes no rights, and goes on with those it has where the system lets none be given up.
+            if let Err(error) = process::shed(args.files()) {
+                log.warn(&error.to_string());
+            }
+            replay::run(&cli.common, args, log)
+        }
+        Command::Capture(args) => live::capture(&cli.common, args, log),
+        Command::Run(args) => live::run(&cli.common, args, log),
+        Command::Doctor(args) => doctor::run(&cli.common, args, log),
         Command::Rules(command) => rules::run(&cli.common, command, log),
         Command::Config(command) => configuration(cli, command, log),
         Command::Completions { shell } => manual::completions(*shell),

@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// Bytes of events held back before they are written out.
 const BUFFER_BYTES: usize = 64 << 10;
 /// Width of the table where there is no terminal to ask.
-const DEFAULT_WIDTH: usize = 100;
+pub(crate) const DEFAULT_WIDTH: usize = 100;
 /// The same for the timeline: its lines are cut, not wrapped.
 const TIMELINE_WIDTH: usize = 200;
 
@@ -88,14 +88,7 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
     if let Some(dir) = &args.carve {
         prepare(dir)?;
     }
-    let keys = KeyRing::open(args.keylog.as_deref()).map_err(|e| {
-        let path = args.keylog.as_deref().unwrap_or(Path::new("")).display();
-        Failure::usage(format!("cannot read the key log {path}: {e}"))
-    })?;
-    let keys = Arc::new(keys);
-    if args.keylog.is_some() {
-        tell_keys(&keys, log);
-    }
+    let keys = Arc::new(open_keys(args.keylog.as_deref(), log)?);
     // None of these is written over.
     let inputs: Vec<PathBuf> =
         reader.inputs().iter().filter_map(|i| i.path.clone()).chain(args.keylog.clone()).collect();
@@ -117,7 +110,13 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
         config: config.hash.clone(),
         sha256,
     };
-    let settings = Settings { threads: config.threads, look_alikes: config.look_alikes, limits: config.limits, keys };
+    let settings = Settings {
+        threads: config.threads,
+        look_alikes: config.look_alikes,
+        limits: config.limits,
+        keys,
+        ..Settings::default()
+    };
 
     let mut run = Run {
         events: events.as_mut(),
@@ -179,6 +178,17 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
     } else {
         0
     })
+}
+
+/// Opens the key log, if there is one.
+pub(crate) fn open_keys(path: Option<&Path>, log: &Log) -> Result<KeyRing, Failure> {
+    let keys = KeyRing::open(path).map_err(|e| {
+        Failure::usage(format!("cannot read the key log {}: {e}", path.unwrap_or(Path::new("")).display()))
+    })?;
+    if path.is_some() {
+        tell_keys(&keys, log);
+    }
+    Ok(keys)
 }
 
 /// What a key log held, so that a wrong one is noticed.
@@ -355,7 +365,8 @@ fn hashes(reader: &Reader, bar: &ProgressBar, log: &Log) -> Vec<Option<String>> 
     reader.inputs().iter().map(one).collect()
 }
 
-fn table(summary: &Summary, generation: &Generation) -> Result<(), Failure> {
+/// Writes the table to standard output.
+pub(crate) fn table(summary: &Summary, generation: &Generation) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let terminal = io::stdout().is_terminal();
     let look = Look {
@@ -369,7 +380,7 @@ fn table(summary: &Summary, generation: &Generation) -> Result<(), Failure> {
 }
 
 /// Columns to use, `default` where nobody says.
-fn width(terminal: bool, default: usize) -> usize {
+pub(crate) fn width(terminal: bool, default: usize) -> usize {
     if terminal && let Some((width, _)) = terminal_size::terminal_size() {
         return usize::from(width.0);
     }

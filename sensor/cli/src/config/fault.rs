@@ -114,12 +114,18 @@ fn explain(message: &str, key: &str) -> (String, Option<String>) {
 
 /// The last part of a key, and a value that would do for it.
 fn example(key: &str) -> Option<(&str, &'static str)> {
-    // Up to the first index: an entry is shown within its list.
-    let key = key.split('[').next()?;
+    let (list, rest) = key.split_once('[').unwrap_or((key, ""));
+    // A section that may come several times has an example of its first; else up to the index: an entry is shown
+    // within its list.
+    let named = match rest.split_once("].") {
+        Some((_, entry)) if !list.contains('.') => format!("{list}[0].{}", entry.split('[').next()?),
+        _ => list.to_owned(),
+    };
     let table = DeTable::parse(EXAMPLE).ok()?;
-    let value = EXAMPLE.get(span_of(&table, key)?)?;
+    let value = EXAMPLE.get(span_of(&table, &named)?)?;
     // A section needs no example of itself.
-    (key.contains('.')).then_some((key.rsplit('.').next()?, value))
+    let name = if named == list { list } else { rest.split_once("].")?.1.split('[').next()? };
+    (named.contains('.')).then_some((name.rsplit('.').next()?, value))
 }
 
 /// The dotted key whose name or value is at `span`.
@@ -189,11 +195,18 @@ mod tests {
     #[test]
     fn the_example_names_every_key_and_is_valid() {
         let raw: super::super::RawConfig = Document::parse("example", EXAMPLE).unwrap().read().unwrap();
-        let default = toml::Table::try_from(super::super::RawConfig::default()).unwrap();
+        // The schema names every key, also those that have no default.
+        let schema = super::super::schema();
         let example: toml::Table = toml::from_str(EXAMPLE).unwrap();
-        for (section, keys) in &default {
-            for key in keys.as_table().unwrap().keys() {
-                assert!(example[section].get(key).is_some(), "{section}.{key} has no example");
+        let properties = |of: &serde_json::Value| of["properties"].as_object().unwrap().clone();
+        for (section, what) in properties(&schema) {
+            let (what, given) = match example[&section].as_array() {
+                Some(list) => (what["items"].clone(), &list[0]),
+                None => (what, &example[&section]),
+            };
+            let definition = what["$ref"].as_str().unwrap().trim_start_matches('#');
+            for key in properties(schema.pointer(definition).unwrap()).keys() {
+                assert!(given.get(key).is_some(), "{section}.{key} has no example");
             }
         }
         assert_eq!(raw.replay.threads, Some(4));

@@ -1,19 +1,28 @@
 //! The configuration: read raw, merged, checked once.
 
 mod fault;
+mod limits;
+mod live;
+
+pub(crate) use live::{Fsync, Process, Sink, is_interface_name};
 
 use crate::args::{Common, Overrides};
 use crate::files;
 use anyhow::anyhow;
+use capture::{InterfaceOptions, LiveOptions};
 use detect::rules::{EngineChoice, EngineKind};
-use detect::{RawNetworks, RawPortals, RawScope, RawServers, Scope};
+use detect::{RawNames, RawNetworks, RawPortals, RawScope, RawServers, Scope};
 use fault::Document;
+use limits::RawLimits;
+use live::{RawCapture, RawMetrics, RawProcess, RawSensor, RawSink, RawSource};
 use pipeline::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Read where it exists and no other file is named.
 pub(crate) const DEFAULT_FILE: &str = "/etc/mcp-sensor/sensor.toml";
@@ -35,14 +44,30 @@ pub(crate) struct RawConfig {
     denied: RawServers,
     /// Our own servers that others may call.
     published: RawServers,
+    /// What clients are called.
+    names: RawNames,
     /// Signatures in force.
     rules: RawRules,
     /// What is written.
     output: RawOutput,
     /// How captures are read.
     replay: RawReplay,
+    /// What this sensor is called.
+    sensor: RawSensor,
+    /// How live traffic is read.
+    capture: RawCapture,
     /// What may be kept and looked at. What goes beyond is counted, and told in the events.
     limits: RawLimits,
+    /// Where counters can be read.
+    metrics: RawMetrics,
+    /// What the process gives up once everything is open.
+    process: RawProcess,
+    /// What `run` listens to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    source: Vec<RawSource>,
+    /// Where `run` writes its events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sink: Vec<RawSink>,
 }
 
 /// `[rules]`.
@@ -90,11 +115,31 @@ impl RawEngine {
 }
 
 /// `[output]`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RawOutput {
     /// Whether look-alikes are written as detections. They are counted in any case.
     look_alikes: bool,
+    /// Seconds between two `stats` events of live traffic.
+    #[schemars(range(min = 1, max = 86_400))]
+    stats_seconds: u64,
+    /// Minutes between two `session` events of a conversation that lasts, of live traffic.
+    #[schemars(range(min = 1, max = 1440))]
+    session_minutes: u64,
+}
+
+impl Default for RawOutput {
+    fn default() -> Self {
+        Self { look_alikes: false, stats_seconds: 60, session_minutes: 10 }
+    }
+}
+
+impl RawOutput {
+    fn check(&self) -> Result<(Duration, Duration), live::Fault> {
+        let stats = live::within("output.stats_seconds".into(), self.stats_seconds, 1..=86_400)?;
+        let session = live::within("output.session_minutes".into(), self.session_minutes, 1..=1440)?;
+        Ok((Duration::from_secs(stats), Duration::from_secs(60 * session)))
+    }
 }
 
 /// `[replay]`.
@@ -106,75 +151,17 @@ struct RawReplay {
     threads: Option<u16>,
 }
 
-/// `[limits]`. Memory and work, whatever the traffic. Those in all, but for `correlation_bytes`, are shared out evenly
-/// among 64 parts of the traffic.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-struct RawLimits {
-    /// Most connections kept in mind at a time.
-    flows: usize,
-    /// Most bytes held, in all, while earlier ones are waited for.
-    reassembly_bytes: usize,
-    /// The same for one direction of a connection.
-    direction_bytes: usize,
-    /// Longest head of an HTTP message, in bytes.
-    head_bytes: usize,
-    /// Most bytes of one body or WebSocket message after decompression.
-    decoded_bytes: u64,
-    /// Most bytes kept, in all, of exchanges under way, conversations, servers and names.
-    correlation_bytes: usize,
-}
-
-impl Default for RawLimits {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
-            flows: limits.flows.flows * usize::from(MAX_THREADS),
-            reassembly_bytes: limits.flows.held_total * usize::from(MAX_THREADS),
-            direction_bytes: limits.flows.held_per_direction,
-            head_bytes: limits.protocols.head_bytes,
-            decoded_bytes: limits.inspection.coding.max_output,
-            correlation_bytes: correlate::Limits::DEFAULT_BYTES,
-        }
-    }
-}
-
-impl RawLimits {
-    /// The limits of one part of the traffic, or the key that is too small with the least that would do.
-    fn check(&self) -> Result<Limits, (&'static str, u64)> {
-        let parts = usize::from(MAX_THREADS);
-        let least = [
-            ("limits.flows", self.flows as u64, parts as u64),
-            ("limits.reassembly_bytes", self.reassembly_bytes as u64, 1 << 20),
-            ("limits.direction_bytes", self.direction_bytes as u64, 4 << 10),
-            ("limits.head_bytes", self.head_bytes as u64, 1 << 10),
-            ("limits.decoded_bytes", self.decoded_bytes, 64 << 10),
-            ("limits.correlation_bytes", self.correlation_bytes as u64, 1 << 20),
-        ];
-        if let Some((key, _, least)) = least.into_iter().find(|(_, value, least)| value < least) {
-            return Err((key, least));
-        }
-        let mut limits = Limits::default();
-        limits.flows.flows = self.flows / parts;
-        limits.flows.held_total = self.reassembly_bytes / parts;
-        limits.flows.held_per_direction = self.direction_bytes;
-        limits.protocols.head_bytes = self.head_bytes;
-        limits.protocols.websocket.max_output = self.decoded_bytes;
-        limits.inspection.coding.max_output = self.decoded_bytes;
-        limits.correlation = correlate::Limits::of(self.correlation_bytes);
-        Ok(limits)
-    }
-}
-
 /// The checked configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// Whose networks and servers these are.
     pub(crate) scope: Scope,
-    /// Busy packet threads.
+    /// Busy packet threads of a replay.
     pub(crate) threads: NonZeroUsize,
     /// Whether look-alikes are written.
     pub(crate) look_alikes: bool,
+    /// What only live traffic needs.
+    pub(crate) live: Live,
     /// Limits of the packet path.
     pub(crate) limits: Limits,
     /// Whether the built-in pack is in force.
@@ -190,6 +177,29 @@ pub(crate) struct Config {
     raw: RawConfig,
 }
 
+/// The part of the configuration that only live traffic needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Live {
+    /// What events call this sensor, where the configuration says it.
+    pub(crate) sensor: Option<String>,
+    /// Busy packet threads.
+    pub(crate) threads: NonZeroUsize,
+    /// What `run` listens to.
+    pub(crate) sources: Vec<InterfaceOptions>,
+    /// What they share.
+    pub(crate) capture: LiveOptions,
+    /// Where `run` writes.
+    pub(crate) sinks: Vec<Sink>,
+    /// Where counters can be read.
+    pub(crate) metrics: Option<SocketAddr>,
+    /// What the process gives up.
+    pub(crate) process: Process,
+    /// Time between two `stats` events.
+    pub(crate) stats_every: Duration,
+    /// Time between two `session` events of a conversation.
+    pub(crate) session_every: Duration,
+}
+
 /// What of the configuration decides about events. The number of threads does not, nor does the pattern engine, nor
 /// where rule files lie: rules have a hash of their own.
 #[derive(Serialize)]
@@ -199,8 +209,14 @@ struct Decisive<'a> {
     sanctioned: &'a RawServers,
     denied: &'a RawServers,
     published: &'a RawServers,
-    output: &'a RawOutput,
+    names: &'a RawNames,
+    output: DecisiveOutput,
     limits: &'a RawLimits,
+}
+
+#[derive(Serialize)]
+struct DecisiveOutput {
+    look_alikes: bool,
 }
 
 impl Config {
@@ -216,6 +232,7 @@ impl Config {
         let mut raw: RawConfig = document.read().map_err(|e| anyhow!(e))?;
         if let Some(folder) = file.as_deref().and_then(Path::parent) {
             raw.rules.dirs.iter_mut().for_each(|dir| *dir = folder.join(&*dir));
+            raw.sink.iter_mut().for_each(|sink| sink.lie_in(folder));
         }
         raw.overlay(common, overrides);
         Self::check(raw, file, &document)
@@ -229,17 +246,30 @@ impl Config {
             sanctioned: raw.sanctioned.clone(),
             denied: raw.denied.clone(),
             published: raw.published.clone(),
+            names: raw.names.clone(),
         };
         let scope = Scope::try_from(&scope).map_err(|e| fault(&e.key, &e.fault))?;
-        let threads = raw.replay.threads.map(usize::from).and_then(NonZeroUsize::new);
-        let threads = threads.filter(|n| n.get() <= usize::from(MAX_THREADS)).ok_or_else(|| {
-            fault("replay.threads", &format!("must be from 1 to {MAX_THREADS}; leave it out for one a core"))
-        })?;
+        let threads = |key: &str, n: Option<u16>| {
+            let n = n.filter(|n| *n <= MAX_THREADS).map(usize::from).and_then(NonZeroUsize::new);
+            n.ok_or_else(|| fault(key, &format!("must be from 1 to {MAX_THREADS}; leave it out for one a core")))
+        };
+        let live = Live {
+            threads: threads("capture.threads", raw.capture.threads)?,
+            ..raw.live().map_err(|e| fault(&e.key, &e.fault))?
+        };
+        let threads = threads("replay.threads", raw.replay.threads)?;
         let limits = raw.limits.check().map_err(|(key, least)| fault(key, &format!("must be at least {least}")))?;
+        let queues: usize = live.sinks.iter().map(|sink| sink.queue_bytes).sum();
+        let limits = Limits {
+            capture_queue: live.capture.queue_bytes as u64,
+            output_queues: if live.sinks.is_empty() { limits.output_queues } else { queues as u64 },
+            ..limits
+        };
         let engine = raw.rules.engine.check().map_err(|message| fault("rules.engine", &message))?;
         Ok(Self {
             scope,
             threads,
+            live,
             limits,
             engine,
             look_alikes: raw.output.look_alikes,
@@ -251,6 +281,22 @@ impl Config {
         })
     }
 
+    /// The sections that differ from those of `other` and that a reload cannot put in force.
+    pub(crate) fn needing_a_start(&self, other: &Self) -> Vec<&'static str> {
+        let (a, b) = (&self.raw, &other.raw);
+        let changed = [
+            ("[output]", a.output != b.output),
+            ("[sensor]", a.sensor != b.sensor),
+            ("[capture]", a.capture != b.capture),
+            ("[limits]", a.limits != b.limits),
+            ("[metrics]", a.metrics != b.metrics),
+            ("[process]", a.process != b.process),
+            ("[[source]]", a.source != b.source),
+            ("[[sink]]", a.sink != b.sink),
+        ];
+        changed.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect()
+    }
+
     /// The effective configuration as a file; `engine` says which pattern engine runs and why.
     pub(crate) fn to_toml(&self, engine: &str) -> anyhow::Result<String> {
         let from = match &self.file {
@@ -258,7 +304,8 @@ impl Config {
             None => "# Built-in defaults, the environment and the command line.\n".to_owned(),
         };
         let engine = format!("# The pattern engine is {engine}.\n");
-        let memory = self.limits.memory_bytes().div_ceil(1 << 20);
+        let queues = self.limits.capture_queue + self.limits.output_queues;
+        let memory = (self.limits.memory_bytes() + queues).div_ceil(1 << 20);
         let memory = format!("# These limits allow at most {memory} MiB beside what the program itself takes.\n");
         Ok(from + &engine + &memory + &toml::to_string_pretty(&self.raw)?)
     }
@@ -271,7 +318,40 @@ impl RawConfig {
         self.output.look_alikes |= overrides.look_alikes;
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let default = u16::try_from(cores).unwrap_or(MAX_THREADS).min(MAX_THREADS);
-        self.replay.threads = overrides.threads.or(self.replay.threads).or(Some(default));
+        for threads in [&mut self.replay.threads, &mut self.capture.threads] {
+            *threads = overrides.threads.or(*threads).or(Some(default));
+        }
+        if let Some(metrics) = &overrides.metrics {
+            self.metrics.listen = Some(metrics.clone());
+        }
+        self.limits.fill();
+        self.share_out();
+    }
+
+    /// Gives the queues their shares. A total that is too small is told by the check.
+    fn share_out(&mut self) {
+        let limits = self.limits.shares().unwrap_or_default();
+        self.capture.queue_bytes.get_or_insert(limits.capture_queue);
+        let each = limits.output_queues / self.sink.len().max(1) as u64;
+        self.sink.iter_mut().for_each(|sink| {
+            sink.queue_bytes.get_or_insert(each);
+        });
+    }
+
+    /// What only live traffic needs, checked but for the threads.
+    fn live(&self) -> Result<Live, live::Fault> {
+        let (stats, session) = self.output.check()?;
+        Ok(Live {
+            sensor: self.sensor.check()?,
+            threads: NonZeroUsize::MIN,
+            sources: live::sources(&self.source)?,
+            capture: self.capture.check()?,
+            sinks: live::sinks(&self.sink)?,
+            metrics: self.metrics.check()?,
+            process: self.process.check()?,
+            stats_every: stats,
+            session_every: session,
+        })
     }
 
     fn hash(&self) -> String {
@@ -281,7 +361,8 @@ impl RawConfig {
             sanctioned: &self.sanctioned,
             denied: &self.denied,
             published: &self.published,
-            output: &self.output,
+            names: &self.names,
+            output: DecisiveOutput { look_alikes: self.output.look_alikes },
             limits: &self.limits,
         };
         // Plain data serialises; an empty text would only make the hash say less.

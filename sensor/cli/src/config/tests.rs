@@ -35,6 +35,7 @@ fn an_error_names_the_place_the_key_the_fault_and_a_value_that_would_do() {
             &["2:13: `networks.internal[0]`", "write it like `internal = [\"10.0.0.0/8\""],
         ),
         ("[replay]\nthreads = 0\n", &["2:11: `replay.threads`: must be from 1 to 64"]),
+        ("[capture]\nthreads = 65\n", &["2:11: `capture.threads`: must be from 1 to 64"]),
         ("[replay]\nthreads = 100000\n", &["2:11: `replay.threads`: ", "write it like `threads = 4`"]),
         ("[limits]\nflows = 3\n", &["2:9: `limits.flows`: must be at least 64"]),
         ("[limits]\nhead_bytes = -1\n", &["2:14: `limits.head_bytes`: ", "write it like `head_bytes = 65536`"]),
@@ -50,6 +51,50 @@ fn an_error_names_the_place_the_key_the_fault_and_a_value_that_would_do() {
         ),
         ("[[denied.servers]]\nhost = \"a\"\nport = \"b\"\n", &["3:8: `denied.servers[0].port`"]),
         ("[output\nlook_alikes =\n", &["sensor.toml:1:8: not TOML"]),
+        ("[sensor]\nname = \" \"\n", &["2:8: `sensor.name`: is empty; leave it out for the host name"]),
+        ("[output]\nstats_seconds = 0\n", &["2:17: `output.stats_seconds`: must be from 1 to 86400"]),
+        ("[[source]]\ninterface = \"eth1\"\n", &["1:1: `source[0]`: ", "add `kind = \"interface\"`"]),
+        (
+            "[[source]]\nkind = \"pcap\"\n",
+            &["2:8: `source[0].kind`: unknown variant `pcap`", "write it like `kind = \"interface\"`"],
+        ),
+        ("[[source]]\nkind = \"interface\"\n", &["`source[0].interface`: is missing; write it like"]),
+        (
+            "[[source]]\nkind = \"interface\"\ninterface = \"a/b\"\n",
+            &["3:13: `source[0].interface`: is no name of an interface"],
+        ),
+        (
+            "[[source]]\nkind = \"interface\"\ninterface = \"eth1\"\nsnaplen = 10\n",
+            &["4:11: `source[0].snaplen`: must be from 64 to 262144"],
+        ),
+        ("[[source]]\nsnaplen = \"all\"\n", &["2:11: `source[0].snaplen`: ", "write it like `snaplen = 262144`"]),
+        ("[[source]]\ncores = [\"a\"]\n", &["2:10: `source[0].cores[0]`", "write it like `cores = [2, 3]`"]),
+        (
+            "[[source]]\nkind = \"interface\"\ninterface = \"a\"\nrings = 0\n",
+            &["4:9: `source[0].rings`: must be from 1 to 64"],
+        ),
+        (
+            "[[source]]\nkind = \"interface\"\ninterface = \"a\"\n[[source]]\nkind = \"interface\"\ninterface = \"a\"\n",
+            &["6:13: `source[1].interface`: `a` is a source already"],
+        ),
+        ("[[source]]\nport = 1\n", &["2:1: unknown key `port`", "known here: kind, interface, bpf"]),
+        ("[[sink]]\npath = \"a\"\n", &["1:1: `sink[0]`: ", "add `kind = \"jsonl\"`"]),
+        ("[[sink]]\nkind = \"jsonl\"\n", &["`sink[0].path`: is missing; write it like"]),
+        ("[[sink]]\nkind = \"jsonl\"\npath = \"-\"\nrotate_bytes = 65536\n", &["standard output cannot be rotated"]),
+        (
+            "[[sink]]\nkind = \"jsonl\"\npath = \"a\"\nqueue_bytes = 5\n",
+            &["4:15: `sink[0].queue_bytes`: must be from 65536"],
+        ),
+        (
+            "[[sink]]\nfsync = \"often\"\n",
+            &["2:9: `sink[0].fsync`: unknown variant", "write it like `fsync = \"never\"`"],
+        ),
+        ("[metrics]\nlisten = \"9464\"\n", &["2:10: `metrics.listen`: ", "write it like 127.0.0.1:9464"]),
+        (
+            "[metrics]\nlisten = \"0.0.0.0:9464\"\n",
+            &["2:10: `metrics.listen`: other machines can reach 0.0.0.0:9464", "allow_remote = true"],
+        ),
+        ("[process]\nuser = \"\"\n", &["2:8: `process.user`: is empty"]),
     ] {
         let error = load(text).err().unwrap_or_else(|| panic!("{text} is accepted")).to_string();
         assert!(want.iter().all(|w| error.contains(w)), "{text}\n{error}\nwants {want:?}");
@@ -63,8 +108,10 @@ fn flags_lie_over_the_file() {
     assert_eq!(config.threads.get(), 3);
     assert!(!config.look_alikes && config.builtin_rules);
     assert!(config.rule_dirs[0].is_absolute() && config.rule_dirs[0].ends_with("own"), "{:?}", config.rule_dirs);
-    let config = load_with(text, &Overrides { threads: Some(5), look_alikes: true }).unwrap();
-    assert_eq!(config.threads.get(), 5);
+    let metrics = Some("[::1]:9".to_owned());
+    let config = load_with(text, &Overrides { threads: Some(5), look_alikes: true, metrics }).unwrap();
+    assert_eq!((config.threads.get(), config.live.threads.get()), (5, 5));
+    assert_eq!(config.live.metrics, Some("[::1]:9".parse().unwrap()));
     assert!(config.look_alikes);
 }
 
@@ -104,4 +151,46 @@ fn what_is_shown_reads_back_the_same() {
     let again = load(&config.to_toml("none").unwrap()).unwrap();
     assert_eq!(config.hash, again.hash);
     assert_eq!(config.threads, again.threads);
+}
+
+#[test]
+fn sources_and_sinks_have_defaults_that_the_command_line_shares() {
+    let config = load(
+        "[[source]]\nkind = \"interface\"\ninterface = \"eth1\"\n[[sink]]\nkind = \"jsonl\"\npath = \"a.jsonl\"\n",
+    );
+    let live = config.unwrap().live;
+    assert_eq!(live.sources, [InterfaceOptions::new("eth1")]);
+    assert!(live.sinks[0].path.is_absolute() && live.sinks[0].path.ends_with("a.jsonl"));
+    assert_eq!(live.sinks, [Sink::new(&live.sinks[0].path, 32 << 20)]);
+    let metrics = "[metrics]\nlisten = \"192.0.2.1:9\"\nallow_remote = true\n";
+    assert_eq!(load(metrics).unwrap().live.metrics, Some("192.0.2.1:9".parse().unwrap()));
+}
+
+#[test]
+fn what_a_reload_cannot_change_is_named() {
+    let was = load("[replay]\nthreads = 1\n[capture]\nthreads = 1\n").unwrap();
+    let text = "[replay]\nthreads = 2\n[capture]\nthreads = 1\n[rules]\nbuiltin = false\n[denied]\nservers = [\"a\"]\n";
+    assert_eq!(load(text).unwrap().needing_a_start(&was), [""; 0]);
+    let text = "[capture]\nthreads = 2\n[limits]\nflows = 64\n[[sink]]\nkind = \"jsonl\"\npath = \"a\"\n";
+    assert_eq!(load(text).unwrap().needing_a_start(&was), ["[capture]", "[limits]", "[[sink]]"]);
+}
+
+#[test]
+fn one_total_sets_all_limits_and_a_key_of_its_own_holds_in_place_of_a_share() {
+    let sinks = "[[sink]]\nkind = \"jsonl\"\npath = \"a\"\n[[sink]]\nkind = \"jsonl\"\npath = \"b\"\n";
+    for total in [256_u64 << 20, 512 << 20, 2 << 30, 8 << 30] {
+        let config = load(&format!("[limits]\nmemory_bytes = {total}\n{sinks}")).unwrap();
+        let all = config.limits.memory_bytes() + config.limits.capture_queue + config.limits.output_queues;
+        assert!(all <= total && all + (1 << 20) > total, "{total}: {all}");
+        assert_eq!(config.live.capture.queue_bytes as u64, config.limits.capture_queue);
+        assert_eq!(config.live.sinks.iter().map(|s| s.queue_bytes as u64).sum::<u64>(), config.limits.output_queues);
+        // Shown, all of them stand there one by one, and mean the same.
+        let again = load(&config.to_toml("none").unwrap()).unwrap();
+        assert_eq!(again.limits.memory_bytes(), config.limits.memory_bytes());
+    }
+    let given = load("[limits]\nmemory_bytes = 536870912\nflows = 640000\n[capture]\nqueue_bytes = 2097152\n").unwrap();
+    assert_eq!(given.limits.flows.flows, 10_000);
+    assert_eq!(given.live.capture.queue_bytes, 2 << 20);
+    let error = load("[limits]\nmemory_bytes = 1000\n").unwrap_err().to_string();
+    assert!(error.contains("sensor.toml:2:16: `limits.memory_bytes`: must be at least 268435456"), "{error}");
 }

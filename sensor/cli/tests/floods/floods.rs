@@ -32,6 +32,26 @@ fn a_flood_of_half_open_flows_evicts_its_own() {
 }
 
 #[test]
+fn floods_that_one_sender_can_make_evict_their_own() {
+    // Answered SYNs and packets out of the blue cost no conversation its place, though it is half-way through.
+    for kind in [Kind::Syns, Kind::Random, Kind::Lone] {
+        let tally = survives(&of(kind, 20_000), &flows(64 * 40));
+        assert!(tally.stat("limits", "flows") > 10_000, "{kind:?}: {}", tally.stats);
+        let silent = tally.stat("reassembly", "flows_midstream");
+        assert!(kind == Kind::Lone || silent < 30, "{kind:?}: {silent} were taken up in the middle");
+    }
+}
+
+#[test]
+fn connections_that_idle_make_room_the_oldest_first() {
+    for kind in [Kind::Idle, Kind::IdleTls, Kind::IdleEvents, Kind::OpenStreams] {
+        let size = if kind == Kind::OpenStreams { 500 } else { 2_000 };
+        let tally = survives(&of(kind, size), &flows(64 * 4));
+        assert!(tally.stat("limits", "flows") > u64::from(size) / 3, "{kind:?}: {}", tally.stats);
+    }
+}
+
+#[test]
 fn tuples_that_collide_under_hashes_without_a_key_are_like_any_others() {
     for kind in
         [Kind::Random].into_iter().chain(Weak::ALL.into_iter().filter(|w| *w != Weak::Shard).map(Kind::Colliding))

@@ -262,8 +262,10 @@ fn of_one_part(n: usize) -> impl Iterator<Item = (String, String)> {
 
 #[test]
 fn memory_of_decoders() {
-    // 32 MiB for each of 64 parts, 48 KiB for each inflater.
-    let most = (32 << 20) / (48 << 10);
+    // For each of 64 parts; 48 KiB for each inflater.
+    let mut limits = Limits::default();
+    limits.inspection.decoder_bytes = 4 << 20;
+    let most = (4 << 20) / (48 << 10);
     let begun = |capture: &mut Capture, n: usize| {
         let packed = http::gzip(format!("[{CALL},{}", "1,".repeat(500)).as_bytes());
         let head = "POST /a HTTP/1.1\nHost: a.example\nContent-Type: application/json\nContent-Encoding: gzip\nContent-Length: 100000\n\n";
@@ -272,13 +274,15 @@ fn memory_of_decoders() {
             capture.send(flow, ToServer, &[http::request(head).as_slice(), &packed[..packed.len() - 12]].concat());
         }
     };
-    edge("decoder_budget", &Limits::default(), most, 1, begun);
-    edge("undecoded_decoder_budget", &Limits::default(), most, 1, begun);
+    edge("decoder_budget", &limits, most, 1, begun);
+    edge("undecoded_decoder_budget", &limits, most, 1, begun);
 }
 
 #[test]
 fn heads_of_requests_that_wait() {
-    // 2 MiB for each of 64 parts, and heads that are kept as 32 KiB each.
+    // For each of 64 parts; and heads that are kept as 32 KiB each.
+    let mut limits = Limits::default();
+    limits.inspection.head_bytes = 64 * (32 << 10);
     let waiting = |capture: &mut Capture, n: usize| {
         for (at, (client, server)) in (1..).zip(of_one_part(n)) {
             let flow = capture.flow(&client, &server, Wire::default());
@@ -302,9 +306,9 @@ fn heads_of_requests_that_wait() {
             }
         }
     };
-    edge("request_heads", &Limits::default(), 64, 1, waiting);
+    edge("request_heads", &limits, 64, 1, waiting);
     // Of the head that was cut enough is left: the call behind it is told all the same.
-    assert_eq!(run(&Limits::default(), |capture| waiting(capture, 80)).others, 1);
+    assert_eq!(run(&limits, |capture| waiting(capture, 80)).others, 1);
 }
 
 #[test]

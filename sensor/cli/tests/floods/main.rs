@@ -11,6 +11,7 @@
     reason = "tests may fail loudly"
 )]
 
+mod clock;
 mod floods;
 mod limits;
 mod memory;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use testkit::flood::{Canary, Flood, Kind, Weak};
+use testkit::flood::{Canary, Flood, Kind, Tally, Weak};
 use testkit::watch::{self, Outcome};
 
 /// Limits that a test can fill: 16 MiB of flows, 8 MiB behind holes, 8 MiB of exchanges, servers and the like.
@@ -25,9 +25,66 @@ fn feed(dir: &Path, kind: Kind, size: u32) -> Outcome {
 }
 
 fn configured() -> tempfile::TempDir {
+    with(CONFIG)
+}
+
+fn with(config: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("sensor.toml"), CONFIG).unwrap();
+    std::fs::write(dir.path().join("sensor.toml"), config).unwrap();
     dir
+}
+
+/// A flood through the least total there can be: it must keep to that, and find every canary. What it counted.
+#[track_caller]
+fn within_the_total(dir: &Path, idle: &Outcome, kind: Kind, size: u32) -> Tally {
+    const TOTAL_KIB: u64 = 256 << 10;
+    let outcome = feed(dir, kind, size);
+    assert!(outcome.status.success(), "{kind:?}");
+    let grown = outcome.peak_kib.saturating_sub(idle.peak_kib);
+    assert!(grown <= TOTAL_KIB * 11 / 10, "{kind:?}: {} MiB", grown / 1024);
+    for canary in Canary::ALL {
+        assert_eq!(outcome.tally.found(canary), 5, "{} in {kind:?}", canary.word());
+    }
+    let counted = outcome.tally.stat("", "packets_analysed") + outcome.tally.sum("packets_dropped");
+    assert_eq!(counted, outcome.written.packets, "{kind:?}");
+    outcome.tally
+}
+
+#[test]
+fn one_total_holds_whatever_the_flood() {
+    let dir = with("[limits]\nmemory_bytes = 268435456\n[sanctioned]\nservers = [\"*.flood.example\"]\n");
+    let idle = feed(dir.path(), Kind::Syns, 1);
+    for (kind, size, met) in [
+        (Kind::Syns, 200_000, "flows"),
+        (Kind::Random, 100_000, "flows"),
+        (Kind::Lone, 200_000, "flow_state"),
+        (Kind::Idle, 90_000, "flows"),
+        (Kind::IdleTls, 90_000, "flows"),
+        (Kind::IdleEvents, 8_000, "flow_state"),
+        (Kind::OpenStreams, 150, "flow_state"),
+        (Kind::Holes, 1_500, "reassembly"),
+        (Kind::Heads, 1_500, "flow_state"),
+        (Kind::OpenBodies, 20_000, "flow_state"),
+        (Kind::Inflating, 4_000, "decoder_budget"),
+    ] {
+        let tally = within_the_total(dir.path(), &idle, kind, size);
+        assert!(tally.stat("limits", met) > 0, "{kind:?} meets `{met}`: {}", tally.stats);
+    }
+}
+
+#[test]
+fn a_flow_that_idles_takes_little() {
+    // Entry, place in the index and what its reader keeps; tables that grow take more for a moment.
+    const MOST: u64 = 500;
+    const FLOWS: u32 = 100_000;
+    let dir = with("[sanctioned]\nservers = [\"*.flood.example\"]\n");
+    let idle = feed(dir.path(), Kind::Syns, 1);
+    for kind in [Kind::Idle, Kind::IdleTls] {
+        let outcome = feed(dir.path(), kind, FLOWS);
+        let grown = outcome.peak_kib.saturating_sub(idle.peak_kib + SLACK_KIB) * 1024 / u64::from(FLOWS);
+        assert!(grown <= MOST, "{kind:?}: {grown} bytes");
+        assert_eq!(outcome.tally.map("limits"), "", "{kind:?}");
+    }
 }
 
 #[test]

@@ -42,6 +42,13 @@ fn replay(input: impl Read + Send + 'static, limits: &Limits, threads: usize, ta
     pipeline::replay(reader, &settings, &generation(), &info, &mut emit, &|_, _| {}).unwrap();
 }
 
+/// Lines of a capture.
+pub(crate) fn told(pcap: Vec<u8>, limits: &Limits) -> Vec<String> {
+    let mut lines = Vec::new();
+    replay(std::io::Cursor::new(pcap), limits, 1, &mut |line| lines.push(line.to_owned()));
+    lines
+}
+
 /// What came of a capture.
 pub(crate) fn tally(pcap: Vec<u8>, limits: &Limits) -> Tally {
     let mut tally = Tally::default();

@@ -3,6 +3,8 @@ use crate::support::{directory, run};
 const COMMANDS: &[&str] = &[
     "",
     "replay",
+    "capture",
+    "run",
     "rules",
     "rules check",
     "rules test",
@@ -13,6 +15,7 @@ const COMMANDS: &[&str] = &[
     "config check",
     "config show",
     "config schema",
+    "doctor",
     "completions",
     "man",
 ];

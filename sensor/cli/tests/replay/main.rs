@@ -22,4 +22,5 @@ mod shared_hosts;
 mod support;
 mod traces;
 mod vectors;
+mod who;
 mod workers;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 19] = [
+const TARGETS: [Target; 20] = [
     ("reader", capture::fuzz_reader),
     ("decode", net::fuzz_decode),
     ("fragments", net::fuzz_fragments),
@@ -15,6 +15,7 @@ const TARGETS: [Target; 19] = [
     ("coding", proto::coding::fuzz_coding),
     ("sse", proto::sse::fuzz_sse),
     ("websocket", proto::websocket::fuzz_websocket),
+    ("dhcp", proto::dhcp::fuzz_dhcp),
     ("dns", proto::dns::fuzz_dns),
     ("tls", proto::tls::fuzz_tls),
     ("keylog", proto::tls::keys::fuzz_keylog),

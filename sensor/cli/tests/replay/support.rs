@@ -6,6 +6,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 use testkit::vector::Vector;
 use testkit::{Capture, Direction, Turn, Wire, http, websocket};
 
@@ -49,6 +50,20 @@ impl Run {
         Self::read_with(open(path), threads, false, keys)
     }
 
+    /// With what is ours and what clients are called configured, and conversations told of so often.
+    #[allow(dead_code, reason = "the binary of replays uses it")]
+    pub(crate) fn configured(pcap: &[u8], raw: &detect::RawScope, session_every: Option<Duration>, threads: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.pcap");
+        std::fs::write(&path, pcap).unwrap();
+        let scope = detect::Scope::try_from(raw).unwrap();
+        let rules = detect::rules::compile(&detect::rules::builtin()).unwrap();
+        let generation = Arc::new(detect::Generation { rules, scope });
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let settings = pipeline::Settings { threads, session_every, ..Default::default() };
+        Self::read_as(open(path), &settings, &generation)
+    }
+
     /// `None` where the bytes are not taken for a capture.
     #[allow(dead_code, reason = "the binary of floods uses it")]
     pub(crate) fn of_any(pcap: &[u8], threads: usize) -> Option<Self> {
@@ -73,12 +88,16 @@ impl Run {
     fn read_with(reader: capture::Reader, threads: usize, look_alikes: bool, keys: Arc<pipeline::KeyRing>) -> Self {
         let threads = NonZeroUsize::new(threads).unwrap();
         let settings = pipeline::Settings { threads, look_alikes, keys, ..Default::default() };
+        Self::read_as(reader, &settings, &generation())
+    }
+
+    fn read_as(reader: capture::Reader, settings: &pipeline::Settings, generation: &Arc<detect::Generation>) -> Self {
         let info = pipeline::RunInfo { sensor: "replay".to_owned(), ..Default::default() };
         let mut out = Vec::new();
         pipeline::replay(
             reader,
-            &settings,
-            &generation(),
+            settings,
+            generation,
             &info,
             &mut |record| {
                 let mut line = Vec::new();

@@ -1,0 +1,177 @@
+//! What goes on beside the packets: signals, reloads, the table, and what the operator has to know.
+
+use super::Plan;
+use super::gauges::Counters;
+use super::outputs::Outputs;
+use super::screen::Screen;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::log::Log;
+use crate::process::{Signal, notify};
+use crate::rules;
+use correlate::record::NoticeCode;
+use crossbeam_channel::{Receiver, select, tick};
+use detect::Generation;
+use pipeline::{Control, Snapshot};
+use sinks::outlet::State;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+/// For how long an interface that cannot be opened again is waited for.
+const GONE: Duration = Duration::from_secs(5);
+/// Between two lines for the service manager.
+const STATUS: Duration = Duration::from_secs(10);
+/// Longest reason told in a notice, in characters.
+const MAX_REASON: usize = 1000;
+
+/// Looks after a run from a thread of its own.
+pub(super) struct Keeper<'a> {
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) control: &'a Control,
+    pub(super) outputs: &'a Outputs<'a>,
+    pub(super) screen: Option<&'a Screen>,
+    pub(super) counters: &'a Counters,
+    /// Whether an interface that went away can be opened again.
+    pub(super) can_reopen: bool,
+    pub(super) log: &'a Log,
+}
+
+/// What it remembers from look to look.
+struct Memory {
+    started: Instant,
+    told: Instant,
+    down_since: Option<Instant>,
+    /// Whether each output failed when last looked at.
+    failing: Vec<bool>,
+}
+
+impl Keeper<'_> {
+    /// Works until `ended` is closed. Gives why the run had to end, if it was no request.
+    pub(super) fn keep(&self, signals: &Receiver<Signal>, ended: &Receiver<()>) -> Option<Failure> {
+        let looks = tick(LOOK);
+        let now = clock();
+        let failing = vec![false; self.outputs.handles().len()];
+        let mut memory = Memory { started: now, told: now, down_since: None, failing };
+        let mut failure = None;
+        loop {
+            select! {
+                recv(ended) -> _ => return failure,
+                recv(signals) -> signal => match signal {
+                    Ok(Signal::Stop) => self.stop(),
+                    Ok(Signal::Reload) => self.reload(),
+                    // Nobody sends any more.
+                    Err(_) => {
+                        let _ = ended.recv();
+                        return failure;
+                    }
+                },
+                recv(looks) -> _ => failure = self.look(&mut memory).or(failure),
+            }
+        }
+    }
+
+    fn stop(&self) {
+        self.counters.stopping.store(true, Ordering::Relaxed);
+        let _ = notify::stopping();
+        self.control.stop();
+    }
+
+    fn look(&self, memory: &mut Memory) -> Option<Failure> {
+        let now = clock();
+        let snapshot = self.control.snapshot();
+        if let Some(screen) = self.screen {
+            screen.draw(&snapshot.stats);
+        }
+        self.tell_outputs(&mut memory.failing);
+        if now.duration_since(memory.told) >= STATUS {
+            memory.told = now;
+            let _ = notify::status(&status(&snapshot));
+        }
+        let over = self.plan.duration.is_some_and(|duration| now.duration_since(memory.started) >= duration);
+        if over || (self.plan.ends_with_reader && self.outputs.is_stdout_closed()) {
+            self.stop();
+        }
+        self.gone(&snapshot, &mut memory.down_since, now)
+    }
+
+    /// Says once that writing fails, and once that it works again.
+    fn tell_outputs(&self, failing: &mut [bool]) {
+        for (handle, failing) in self.outputs.handles().iter().zip(failing) {
+            let state = handle.state();
+            let fails = matches!(state, State::Failing { .. } | State::Ended);
+            if fails && !*failing {
+                let why = if let State::Failing { why, .. } = state { why } else { "its thread has ended".to_owned() };
+                self.log.error(&format!("events are not written to {}: {why}", handle.name()));
+            } else if *failing && !fails {
+                self.log.warn(&format!("events are written to {} again", handle.name()));
+            }
+            *failing = fails;
+        }
+    }
+
+    /// An interface that is gone for good is the end: who starts the program anew can open it.
+    fn gone(&self, snapshot: &Snapshot, down_since: &mut Option<Instant>, now: Instant) -> Option<Failure> {
+        let interfaces = &snapshot.capture.as_ref()?.interfaces;
+        let Some(down) = interfaces.iter().find(|i| !i.up) else {
+            *down_since = None;
+            return None;
+        };
+        let since = *down_since.get_or_insert(now);
+        if self.can_reopen || now.duration_since(since) < GONE {
+            return None;
+        }
+        self.stop();
+        Some(Failure::run(format!(
+            "{} went away and there is no right left to open it again; start anew, or set `keep_net_raw = true`",
+            down.name
+        )))
+    }
+
+    /// Puts new rules and scope in force, or tells why not.
+    fn reload(&self) {
+        let _ = notify::reloading();
+        self.outputs.reopen();
+        match self.load() {
+            Ok((generation, config)) => {
+                self.log.info(&format!("rules {} are in force", generation.rules.hash()));
+                self.control.set_generation(Arc::new(generation));
+                let waiting = config.needing_a_start(&self.plan.config);
+                if !waiting.is_empty() {
+                    self.log.warn(&format!("changed and not in force before the next start: {}", waiting.join(", ")));
+                }
+            }
+            Err(why) => {
+                self.counters.reloads_failed.fetch_add(1, Ordering::Relaxed);
+                self.log.error(&format!("the old rules and configuration stay in force: {why}"));
+                let why: String = why.chars().take(MAX_REASON).collect();
+                self.control.notice(NoticeCode::ReloadFailed, why);
+            }
+        }
+        let _ = notify::ready(&status(&self.control.snapshot()));
+    }
+
+    fn load(&self) -> Result<(Generation, Config), String> {
+        let config = Config::load(self.plan.common, &self.plan.overrides).map_err(|e| format!("{e:#}"))?;
+        let rules = rules::load(&config, self.log).map_err(|failure| match failure {
+            Failure::Usage(e) | Failure::Run(e) => format!("{e:#}"),
+            Failure::Closed => String::new(),
+        })?;
+        Ok((Generation { rules, scope: config.scope.clone() }, config))
+    }
+}
+
+/// A line for `systemctl status`.
+fn status(snapshot: &Snapshot) -> String {
+    let stats = &snapshot.stats;
+    let dropped: u64 = stats.packets_dropped.values().sum();
+    let servers: u64 = stats.servers.values().sum();
+    format!("{} packets, {dropped} of them not analysed; {servers} servers; {} events", stats.packets, stats.events)
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is told to people and when; no event depends on it")]
+fn clock() -> Instant {
+    Instant::now()
+}

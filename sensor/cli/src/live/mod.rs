@@ -1,0 +1,253 @@
+//! `capture` and `run`: live traffic in, events out, until told to stop.
+//!
+//! The order of a start: configuration and rules, interfaces, the listener for scrapes; then rights are given up; then
+//! outputs, which so belong to the user that writes them, and threads; then the service manager is told.
+
+mod gauges;
+mod keeper;
+mod outputs;
+mod screen;
+
+use crate::args::{Capture, Common, Overrides, Run};
+use crate::config::{Config, DEFAULT_FILE, Sink};
+use crate::failure::{Failure, Outcome};
+use crate::log::Log;
+use crate::process::{Confinement, Signals, confine, notify};
+use crate::{replay, rules};
+use capture::{InterfaceOptions, InterfaceStats, Live};
+use detect::Generation;
+use gauges::Counters;
+use keeper::Keeper;
+use outputs::Outputs;
+use pipeline::{Control, RunInfo, Settings};
+use screen::Screen;
+use sinks::metrics::{self, Process};
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// For how long events are written at the end that could not be written before.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+/// What the sensor is called where neither the configuration nor the system has a name.
+const NAMELESS: &str = "sensor";
+
+/// What is listened to and where it goes.
+struct Plan<'a> {
+    common: &'a Common,
+    overrides: Overrides,
+    keylog: Option<&'a Path>,
+    config: Config,
+    sources: Vec<InterfaceOptions>,
+    sinks: Vec<Sink>,
+    /// Whether the table of servers is drawn.
+    screen: bool,
+    /// Whether to end once nobody reads standard output any more.
+    ends_with_reader: bool,
+    /// For how long.
+    duration: Option<Duration>,
+}
+
+pub(crate) fn capture(common: &Common, args: &Capture, log: &Log) -> Outcome {
+    let overrides = args.serving.overrides();
+    let mut config = Config::load(common, &overrides)?;
+    // That of the configuration is for `run`, which may be at work beside this.
+    config.live.metrics = config.live.metrics.filter(|_| args.serving.metrics.is_some());
+    let terminal = io::stdout().is_terminal();
+    let (path, screen) = match &args.output {
+        Some(path) if path == Path::new("-") => (Some(Path::new("-")), false),
+        Some(path) => (Some(path.as_path()), terminal && !common.quiet),
+        None if terminal => (None, true),
+        None => (Some(Path::new("-")), false),
+    };
+    let mut sources: Vec<InterfaceOptions> = Vec::new();
+    for name in &args.interface {
+        if !sources.iter().any(|s| s.name == *name) {
+            sources.push(source(name, args, &config));
+        }
+    }
+    let plan = Plan {
+        common,
+        overrides,
+        keylog: args.serving.keylog.as_deref(),
+        sources,
+        sinks: path.map(|path| Sink::new(path, config.limits.output_queues)).into_iter().collect(),
+        screen,
+        ends_with_reader: path == Some(Path::new("-")),
+        duration: args.duration.map(Duration::from_secs),
+        config,
+    };
+    serve(&plan, log)
+}
+
+/// An interface as the configuration has it, with the options of the command line over that.
+fn source(name: &str, args: &Capture, config: &Config) -> InterfaceOptions {
+    let known = config.live.sources.iter().find(|s| s.name == name).cloned();
+    let mut source = known.unwrap_or_else(|| InterfaceOptions::new(name));
+    source.bpf = args.bpf.clone().or(source.bpf);
+    source.snaplen = args.snaplen.unwrap_or(source.snaplen);
+    source.buffer_bytes = args.buffer.map_or(source.buffer_bytes, |mib| mib << 20);
+    source.rings = args.rings.map_or(source.rings, usize::from);
+    source.promiscuous &= !args.no_promiscuous;
+    source
+}
+
+pub(crate) fn run(common: &Common, args: &Run, log: &Log) -> Outcome {
+    let overrides = args.serving.overrides();
+    let config = Config::load(common, &overrides)?;
+    let file = config.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display();
+    if config.live.sources.is_empty() {
+        return Err(Failure::usage(format!(
+            "{file} names no source; add one: `[[source]]` with `kind = \"interface\"` and `interface = \"eth1\"`"
+        )));
+    }
+    if config.live.sinks.is_empty() {
+        return Err(Failure::usage(format!(
+            "{file} names no sink; add one: `[[sink]]` with `kind = \"jsonl\"` and `path = \"-\"`, or that of a file"
+        )));
+    }
+    let plan = Plan {
+        common,
+        overrides,
+        keylog: args.serving.keylog.as_deref(),
+        sources: config.live.sources.clone(),
+        sinks: config.live.sinks.clone(),
+        screen: false,
+        ends_with_reader: false,
+        duration: None,
+        config,
+    };
+    serve(&plan, log)
+}
+
+fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
+    let config = &plan.config;
+    let generation = Arc::new(Generation { rules: rules::load(config, log)?, scope: config.scope.clone() });
+    let keys = Arc::new(replay::open_keys(plan.keylog, log)?);
+    let sensor = config.live.sensor.clone().or_else(host_name).unwrap_or_else(|| NAMELESS.to_owned());
+
+    let signals = Signals::catch().map_err(|e| Failure::run(format!("cannot catch signals: {e}")))?;
+    let live = Live::open(&plan.sources, &config.live.capture).map_err(|e| Failure::usage(e.to_string()))?;
+    short_rings(&live, &plan.sources, log);
+    // Whether other machines may reach it was settled with the configuration.
+    let metrics = config.live.metrics.map(|address| metrics::bind(address, true)).transpose();
+    let metrics = metrics.map_err(|e| Failure::usage(e.to_string()))?;
+    // The size of a page is read once, from where it cannot be read any more afterwards.
+    let _ = Process::read();
+    let confined = confine(&confinement(plan)).map_err(|e| Failure::usage(e.to_string()))?;
+    log.debug(&format!("this process: {confined}"));
+    if let Some(warning) = confined.warning() {
+        log.debug(&warning);
+    }
+
+    let control = Control::default();
+    let screen = plan.screen.then(|| Screen::new(Arc::clone(&generation)));
+    let log = &Log { bar: screen.as_ref().map_or_else(|| log.bar.clone(), Screen::bar), ..log.clone() };
+    let outputs = Outputs::open(&plan.sinks, screen.as_ref())?;
+    let counters = Arc::new(Counters::default());
+    let scrapes = metrics.map(|listener| gauges::serve(listener, &control, outputs.handles(), &counters)).transpose();
+    let scrapes = scrapes.map_err(|e| Failure::run(format!("cannot answer for metrics: {e}")))?;
+    if let Some(scrapes) = &scrapes {
+        log.info(&format!("metrics at http://{}/metrics", scrapes.addr()));
+    }
+    let listener = signals.listen().map_err(|e| Failure::run(format!("cannot listen for signals: {e}")))?;
+    let settings = Settings {
+        threads: config.live.threads,
+        look_alikes: config.look_alikes,
+        limits: config.limits.clone(),
+        keys,
+        stats_every: Some(config.live.stats_every),
+        session_every: Some(config.live.session_every),
+        ..Settings::default()
+    };
+    let info = RunInfo {
+        sensor,
+        version: env!("CARGO_PKG_VERSION").into(),
+        config: config.hash.clone(),
+        ..RunInfo::default()
+    };
+    let names: Vec<&str> = plan.sources.iter().map(|s| s.name.as_str()).collect();
+    let ready = format!("capturing on {}", names.join(", "));
+    log.info(&ready);
+    let _ = notify::ready(&ready);
+    let watched = control.clone();
+    let watchdog = notify::watch(move || {
+        let (alive, all) = gauges::workers(&watched);
+        alive == all
+    });
+    let _watchdog = watchdog.map_err(|e| Failure::run(format!("cannot start the watchdog: {e}")))?;
+
+    let keeper = Keeper {
+        plan,
+        control: &control,
+        outputs: &outputs,
+        screen: screen.as_ref(),
+        counters: &counters,
+        can_reopen: confined.can_open_interfaces(),
+        log,
+    };
+    let mut emit = outputs.emit();
+    let (done, failure) = std::thread::scope(|scope| {
+        let (end, ended) = crossbeam_channel::bounded::<()>(0);
+        let keeper = scope.spawn(move || keeper.keep(listener.events(), &ended));
+        let done = pipeline::run(live.into(), &settings, &generation, &info, &mut emit, &|_, _| {}, &control);
+        drop(end);
+        (done, keeper.join().unwrap_or_else(|_| Some(Failure::run("a fault in the thread that handles signals"))))
+    });
+    drop(emit);
+    let lost = outputs.close(LAST_WRITE, log);
+    if let Some(screen) = screen {
+        screen.last()?;
+    }
+    let snapshot = control.snapshot();
+    let interfaces = snapshot.capture.as_ref().map_or(&[][..], |c| c.interfaces.as_slice());
+    let drops = interfaces.iter().map(InterfaceStats::lost).sum::<u64>();
+    let packets = interfaces.iter().map(offered).sum::<u64>();
+    log.info(&format!("packets={packets} drops={drops} events={} lost={lost}", snapshot.stats.events + 1));
+    failure.map_or(Ok(()), Err)?;
+    done.map_err(|e| Failure::run(e.to_string()))?;
+    Ok(0)
+}
+
+/// Packets that were there to be captured, lost ones included.
+fn offered(stats: &InterfaceStats) -> u64 {
+    stats.received + stats.kernel_dropped + stats.interface_dropped
+}
+
+/// Says where the kernel gave less memory than was asked for.
+fn short_rings(live: &Live, sources: &[InterfaceOptions], log: &Log) {
+    for ring in live.rings() {
+        let asked = sources.iter().find(|s| s.name == ring.interface).map_or(0, |s| u64::from(s.buffer_bytes));
+        if let Some(got) = ring.buffer_bytes.filter(|got| *got < asked / 4 * 3) {
+            log.warn(&format!(
+                "ring {} of {} has {} MiB and not {}; the system has no more to give",
+                ring.ring,
+                ring.interface,
+                got >> 20,
+                asked >> 20
+            ));
+        }
+    }
+}
+
+/// What is read and written later on, and what the configuration says of rights.
+fn confinement(plan: &Plan<'_>) -> Confinement {
+    let config = &plan.config;
+    let process = &config.live.process;
+    let file = config.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+    let read = [file].into_iter().chain(config.rule_dirs.iter().cloned()).chain(plan.keylog.map(Path::to_owned));
+    let write = plan.sinks.iter().filter(|s| !s.is_stdout()).map(|s| s.path.clone());
+    Confinement {
+        user: process.user.clone(),
+        keep_net_raw: process.keep_net_raw,
+        seccomp: process.seccomp,
+        landlock: process.landlock,
+        read: read.collect(),
+        write: write.collect::<Vec<PathBuf>>(),
+    }
+}
+
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}

@@ -1,0 +1,109 @@
+//! Where events go: every sink, and the screen.
+
+use super::screen::Screen;
+use crate::config::{Fsync, Sink};
+use crate::failure::Failure;
+use crate::log::Log;
+use crate::words::plural;
+use correlate::Record;
+use sinks::jsonl;
+use sinks::outlet::{self, Handle, Outlet, OutletOptions, Rotation, State};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Open outlets.
+pub(super) struct Outputs<'s> {
+    outlets: Mutex<Vec<Outlet>>,
+    handles: Vec<Handle>,
+    screen: Option<&'s Screen>,
+    stdout: Option<Handle>,
+}
+
+impl<'s> Outputs<'s> {
+    /// Opens all of them.
+    pub(super) fn open(sinks: &[Sink], screen: Option<&'s Screen>) -> Result<Self, Failure> {
+        let outlets = sinks.iter().map(|sink| Outlet::open(options(sink)));
+        let outlets: Vec<Outlet> = outlets.collect::<Result<_, _>>().map_err(|e| Failure::usage(e.to_string()))?;
+        let handles: Vec<Handle> = outlets.iter().map(Outlet::handle).collect();
+        let stdout = sinks.iter().position(Sink::is_stdout).and_then(|at| handles.get(at).cloned());
+        Ok(Self { outlets: Mutex::new(outlets), handles, screen, stdout })
+    }
+
+    /// What takes each record, once.
+    pub(super) fn emit(&self) -> impl FnMut(Record) + Send + '_ {
+        let mut line = Vec::with_capacity(4096);
+        move |record| {
+            if let Some(screen) = self.screen {
+                screen.add(&record);
+            }
+            let mut outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+            if let [one] = outlets.as_mut_slice() {
+                one.give(&record);
+                return;
+            }
+            // What JSON cannot hold would be a fault of ours; an empty line is counted as dropped.
+            if !outlets.is_empty() && jsonl::line(&record, &mut line).is_err() {
+                line.clear();
+            }
+            for outlet in outlets.iter_mut() {
+                outlet.give_line(&line);
+            }
+        }
+    }
+
+    /// For other threads.
+    pub(super) fn handles(&self) -> &[Handle] {
+        &self.handles
+    }
+
+    /// Whether there was a reader of standard output and it has gone.
+    pub(super) fn is_stdout_closed(&self) -> bool {
+        self.stdout.as_ref().is_some_and(|stdout| stdout.state() == State::Closed)
+    }
+
+    /// Asks for all files to be opened anew.
+    pub(super) fn reopen(&self) {
+        self.handles.iter().for_each(Handle::reopen);
+    }
+
+    /// Writes what waits, for at most `deadline` in all. Gives how many events some outlet did not write.
+    pub(super) fn close(self, deadline: Duration, log: &Log) -> u64 {
+        let end = clock() + deadline;
+        let mut lost = 0;
+        for outlet in self.outlets.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let handle = outlet.handle();
+            let closed = handle.state() == State::Closed;
+            let totals = outlet.close(end.saturating_duration_since(clock()));
+            lost += totals.stats.dropped;
+            if totals.stats.dropped > 0 && !closed {
+                log.warn(&format!("{} not written to {}", plural(totals.stats.dropped, "event"), handle.name()));
+            }
+        }
+        lost
+    }
+}
+
+fn options(sink: &Sink) -> OutletOptions {
+    let target = sink.path.to_string_lossy();
+    OutletOptions {
+        queue_bytes: sink.queue_bytes,
+        // Who reads a pipe may be waiting.
+        flush: if sink.is_stdout() { Duration::ZERO } else { sink.flush },
+        fsync: match sink.fsync {
+            Fsync::Never => outlet::Fsync::Never,
+            Fsync::Second => outlet::Fsync::Interval(Duration::from_secs(1)),
+            Fsync::Always => outlet::Fsync::Always,
+        },
+        rotation: Rotation {
+            max_bytes: sink.rotate_bytes.map(Into::into),
+            every: sink.rotate_every,
+            keep: usize::try_from(sink.keep).ok().filter(|keep| *keep > 0),
+        },
+        ..OutletOptions::new(&target)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the end may take only so long; no event depends on it")]
+fn clock() -> Instant {
+    Instant::now()
+}
