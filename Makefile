@@ -1,5 +1,5 @@
 # What people type first. Everything else is `cargo xtask`.
-.PHONY: demo test bench fuzz prepare help
+.PHONY: demo test bench fuzz install prepare help
 SHELL := /bin/sh
 export PATH := $(PATH):$(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin
 
@@ -13,6 +13,7 @@ help:
 	@echo 'make test    every check and test'
 	@echo 'make bench   benchmarks, and the score on the captures'
 	@echo 'make fuzz    every fuzz target for a minute (nightly toolchain and cargo-fuzz)'
+	@echo 'make install the program, its manual and its service, after cargo build --release --locked'
 
 prepare:
 	@sensor/xtask/prepare.sh
@@ -40,3 +41,12 @@ fuzz: prepare
 	@for target in $(basename $(notdir $(wildcard sensor/fuzz/fuzz_targets/*.rs))); do \
 		cargo xtask fuzz $$target 60 || exit 1; \
 	done
+
+install:
+	install -D -m 755 $(SENSOR) $(DESTDIR)/usr/bin/mcp-sensor
+	install -D -m 644 deploy/systemd/mcp-sensor.service $(DESTDIR)/usr/lib/systemd/system/mcp-sensor.service
+	install -D -m 644 deploy/systemd/mcp-sensor.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/mcp-sensor.conf
+	install -d $(DESTDIR)/usr/share/man/man1
+	$(SENSOR) man --dir $(DESTDIR)/usr/share/man/man1
+	test -e $(DESTDIR)/etc/mcp-sensor/sensor.toml || \
+		install -D -m 644 deploy/sensor.toml $(DESTDIR)/etc/mcp-sensor/sensor.toml

@@ -45,6 +45,8 @@ if [ -z "${HYPERSCAN_ROOT:-}" ] && [ ! -e /usr/include/hs/hs.h ] \
     *) missing="$missing libvectorscan-dev" ;;
     esac
 fi
+# Tests scrape the sensor with it, and read the rules in deploy/prometheus; without, they say that they were skipped.
+if [ "${1:-}" = test ] && ! command -v promtool >/dev/null 2>&1; then missing="$missing prometheus"; fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
 
 if [ -n "$missing" ]; then

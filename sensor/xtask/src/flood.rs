@@ -44,6 +44,11 @@ fn floods() -> Vec<(String, Kind, u32)> {
         ("sessions", Kind::Sessions, 100_000),
         ("names", Kind::Names, 100_000),
         ("notices", Kind::Notices, 30_000),
+        ("idle", Kind::Idle, 1_000_000),
+        ("idle-tls", Kind::IdleTls, 1_000_000),
+        ("idle-events", Kind::IdleEvents, 100_000),
+        ("open-streams", Kind::OpenStreams, 2_000),
+        ("lone", Kind::Lone, 3_000_000),
     ];
     all.extend(rest.map(|(name, kind, size)| (name.to_owned(), kind, size)));
     all

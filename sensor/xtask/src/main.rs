@@ -12,6 +12,7 @@ mod fuzz;
 mod judge;
 mod mutate;
 mod seeds;
+mod soak;
 mod sweep;
 
 use anyhow::{Context, Result, bail};
@@ -28,6 +29,9 @@ const USAGE: &str = "usage: cargo xtask <command>
   flood --bin PATH [--scale PERCENT] [--threads N] [--config FILE] [NAME...]
                             floods at full size through the program: what is found, memory against the budget,
                             processor time
+  soak --bin PATH [--minutes N] [--threads N] [--config FILE] [--live]
+                            mixed traffic without end through one process: what is found, memory and descriptors over
+                            time; --live over a cable between two network namespaces, with 1,000 reloads (root)
   judge [CAPTURE [KEYLOG]]  the requests that we read beside those that tshark prints with the same keys, over the
                             captures of the fixtures or the one that is named
   mutate --bin PATH [--count N] [--seed N] [--jobs N] [--seconds N] [--mib N] [--keep DIR] [DIR...]
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         ["sweep", ref rest @ ..] => sweep::run(rest),
         ["fuzz", target, seconds] => fuzz::run(target, seconds),
         ["flood", ref rest @ ..] => flood::run(rest),
+        ["soak", ref rest @ ..] => soak::run(rest),
         ["judge", ref rest @ ..] => judge::run(rest),
         ["mutate", ref rest @ ..] => mutate::run(rest),
         ["seeds"] => seeds::run(),
