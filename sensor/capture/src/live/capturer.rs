@@ -215,6 +215,8 @@ impl Capturer {
     }
 
     fn closed(&mut self, now: Now, why: &str) {
+        // Who sees the count shall see the reason.
+        self.cell.say_why(why);
         self.filler.counts.closed += 1;
         self.next_try = now.since_start + SECOND;
         self.filler.hand_over();

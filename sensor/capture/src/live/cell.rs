@@ -105,12 +105,16 @@ impl Cell {
     }
 
     pub(crate) fn set_down(&self, why: &str) {
+        self.say_why(why);
+        self.up.store(false, Ordering::Release);
+    }
+
+    /// Says why it will be down.
+    pub(crate) fn say_why(&self, why: &str) {
         let mut text = lock(&self.why);
         if *text != why {
             why.clone_into(&mut text);
         }
-        drop(text);
-        self.up.store(false, Ordering::Release);
     }
 
     /// Why it is or was down.

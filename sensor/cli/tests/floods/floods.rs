@@ -103,7 +103,7 @@ fn flows_that_wait_for_an_answer_make_room_for_others() {
 #[test]
 fn what_readers_hold_for_all_flows_is_bounded_in_bytes() {
     let mut limits = Limits::default();
-    limits.flows.above = (4 << 20) / SHARDS;
+    limits.flows.above = (1 << 20) / SHARDS;
     for (kind, size) in
         [(Kind::Heads, 400), (Kind::OpenRequests, 2_000), (Kind::OpenBodies, 2_000), (Kind::Pipelined, 60)]
     {

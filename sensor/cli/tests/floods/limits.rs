@@ -353,7 +353,8 @@ fn texts_lists_and_arguments_of_messages() {
     });
 }
 
-/// The most of `build` that `limit` lets by: none are counted, with one more one is, with three more three are.
+/// The most of `build` that `limit` lets by: none are counted, with one more one is, with three more three are, or four
+/// where what comes behind them is heavier.
 fn most(limit: &str, limits: &Limits, build: impl Fn(&mut Capture, usize)) -> usize {
     let count = |n: usize| run(limits, |capture| build(capture, n)).stat("limits", limit);
     let (mut low, mut high) = (1, 1_000);
@@ -362,7 +363,8 @@ fn most(limit: &str, limits: &Limits, build: impl Fn(&mut Capture, usize)) -> us
         let middle = low.midpoint(high);
         *(if count(middle) == 0 { &mut low } else { &mut high }) = middle;
     }
-    assert_eq!((count(low + 1), count(low + 3)), (1, 3), "{limit} beyond {low}");
+    let beyond = (count(low + 1), count(low + 3));
+    assert!(matches!(beyond, (1, 3 | 4)), "{limit} beyond {low}: {beyond:?}");
     low
 }
 
@@ -462,7 +464,8 @@ fn every_counter_of_a_limit_stands_in_the_table_for_people() {
     let (_, totals) = totals.split_once("let met = [").unwrap();
     let (totals, _) = totals.split_once("];").unwrap();
     let serial = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../correlate/src")).unwrap();
-    let serial: String = serial.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let serial = serial.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let serial: String = serial.map(|file| std::fs::read_to_string(file).unwrap()).collect();
     let named = |text: &str, open: &str| -> Vec<String> {
         text.split(open).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
     };
@@ -479,6 +482,6 @@ fn every_counter_of_a_limit_stands_in_the_table_for_people() {
 fn limits_that_are_shared_out_are_those_of_one_part() {
     // What the other tests of this file take for one part of the traffic is a 64th of what is configured.
     let limits = Limits::default();
-    let configured = (1_048_576, 268_435_456);
+    let configured = (1_048_576, 160 << 20);
     assert_eq!((limits.flows.flows * SHARDS, limits.flows.held_total * SHARDS), configured);
 }

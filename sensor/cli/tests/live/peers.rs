@@ -97,22 +97,26 @@ fn serve(lab: &Lab, program: &Path, script: &Path) -> Server {
 /// Records what the sensor sees too, until it is told to stop; gives how many frames there were.
 fn record(lab: &Lab, path: &Path, over: &AtomicBool, ready: &AtomicBool) -> usize {
     within(&lab.near, || {
-        let capture = pcap::Capture::from_device(SPAN).unwrap().immediate_mode(true).timeout(50).snaplen(262_144);
+        let capture = pcap::Capture::from_device(SPAN).unwrap().timeout(50).snaplen(262_144).buffer_size(64 << 20);
         let mut capture = capture.open().unwrap().setnonblock().unwrap();
         let mut file = capture.savefile(path).unwrap();
         ready.store(true, Ordering::Release);
         let mut frames = 0;
+        let mut idle_since = clock();
         loop {
             let last = over.load(Ordering::Acquire);
             match capture.next_packet() {
                 Ok(packet) => {
                     file.write(&packet);
                     frames += 1;
+                    idle_since = clock();
                 }
-                Err(_) if last => break,
+                // The kernel hands over what came within two of its timeouts.
+                Err(_) if last && idle_since.elapsed() > Duration::from_millis(500) => break,
                 Err(_) => std::thread::park_timeout(Duration::from_millis(5)),
             }
         }
+        assert_eq!(capture.stats().unwrap().dropped, 0, "the recording is whole");
         file.flush().unwrap();
         frames
     })
