@@ -74,7 +74,7 @@ impl Default for Common {
 /// Options that lie over the configuration file.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Overrides {
-    /// Busy packet threads, from 1 to 64 [default: one a core]
+    /// Busy packet threads, from 1 to 64 [default: one a core; live, one fewer]
     #[arg(long, env = "MCP_SENSOR_THREADS", hide_env_values = true, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_THREADS)))]
     pub(crate) threads: Option<u16>,

@@ -58,7 +58,8 @@ impl RawSensor {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawCapture {
-    /// Busy packet threads of `capture` and `run`, from 1 to 64; one a core where left out.
+    /// Busy packet threads of `capture` and `run`, from 1 to 64; one a core but for one core
+    /// where left out.
     #[schemars(range(min = 1, max = 64))]
     pub(super) threads: Option<u16>,
     /// Most bytes of packets that may wait between capture and packet threads, all sources together; a share of

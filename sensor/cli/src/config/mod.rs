@@ -318,7 +318,9 @@ impl RawConfig {
         self.output.look_alikes |= overrides.look_alikes;
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let default = u16::try_from(cores).unwrap_or(MAX_THREADS).min(MAX_THREADS);
-        for threads in [&mut self.replay.threads, &mut self.capture.threads] {
+        // Live, one core is left to the kernel and to the threads that copy from it: measured, with one more they lose.
+        let beside_capture = default.saturating_sub(1).max(1);
+        for (threads, default) in [(&mut self.replay.threads, default), (&mut self.capture.threads, beside_capture)] {
             *threads = overrides.threads.or(*threads).or(Some(default));
         }
         if let Some(metrics) = &overrides.metrics {
