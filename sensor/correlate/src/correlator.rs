@@ -231,9 +231,17 @@ impl Correlator {
         }
     }
 
-    /// Other rules and scope are in force from now on: for what is decided, not for what was written.
-    pub fn set_generation(&mut self, generation: Arc<detect::Generation>) {
+    /// Other rules and scope are in force from `now` on: for what is decided, not for what was written. Servers known
+    /// are classified anew.
+    pub fn set_generation(&mut self, generation: Arc<detect::Generation>, now: Timestamp, out: Out<'_>) {
         self.options.generation = generation;
+        let scope = &self.options.generation.scope;
+        let changed = self.servers.classify_anew(scope, &self.names);
+        for key in changed {
+            let Some(server) = self.servers.all.get(&key) else { continue };
+            let review = servers::record(&key, server, Change::Review, None, now, &self.options.sensor);
+            self.emit(Record::Server(Box::new(review)), out);
+        }
     }
 
     /// What all that is kept weighs, in bytes; [`Limits`](crate::Limits) bound it.

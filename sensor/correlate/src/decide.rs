@@ -271,9 +271,13 @@ impl Correlator {
         // What is not joined would be new each time.
         if learns && unit.told.tools.iter().any(|t| !server.told.tools.contains(t)) {
             novel.push("tool".to_owned());
+            // A replay says it at the end; who looks on wants to know now.
+            if known && self.options.live {
+                changes.push(Change::Tools);
+            }
         }
         let listed = &unit.told.tools_listed;
-        if learns && known && !listed.is_subset(&server.told.tools_listed) {
+        if learns && known && !listed.is_subset(&server.told.tools_listed) && !changes.contains(&Change::Tools) {
             changes.push(Change::Tools);
         }
         let auth = &made.mcp.auth.kind;

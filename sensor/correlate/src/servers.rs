@@ -3,7 +3,8 @@
 use crate::limits;
 use crate::record::{Auth, Change, Mcp, Peer, ServerKey, ServerRecord};
 use crate::unit::Told;
-use detect::{Classification, Confidence};
+use crate::names::Names;
+use detect::{Classification, Confidence, Scope, Seen, classify};
 use net::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,6 +100,23 @@ impl Servers {
     /// with much to say do not hide the others.
     pub(crate) fn may_learn(&self, limit: usize) -> bool {
         self.bytes < limit - limit / 4
+    }
+
+    /// Classifies all of them by another scope; gives those that are something else now.
+    pub(crate) fn classify_anew(&mut self, scope: &Scope, names: &Names) -> Vec<ServerKey> {
+        let mut changed = Vec::new();
+        for (key, server) in &mut self.all {
+            let client = server.clients.first().and_then(|client| client.parse().ok());
+            let (Ok(ip), Some(client)) = (key.ip.parse(), client) else { continue };
+            let resolved = names.says(&key.host, ip);
+            let seen = Seen { host: &key.host, ip, port: key.port, path: &key.path, resolved };
+            let now = classify(scope, client, &seen, server.confidence).classification;
+            if now != server.classification {
+                server.classification = now;
+                changed.push(key.clone());
+            }
+        }
+        changed
     }
 
     /// Weighs one that has changed.

@@ -72,3 +72,17 @@ fn a_thousand_reloads_under_load_lose_nothing_and_mix_nothing() {
         assert!(classes.contains(&Classification::Denied) && classes.contains(&Classification::Shadow));
     }
 }
+
+#[test]
+fn servers_known_before_are_classified_anew() {
+    let frames = calls(4);
+    let run = Run::start(&settings(2), &OPEN, 0);
+    let (before, after) = frames.split_at(frames.len() / 2);
+    run.frames(before);
+    run.settle();
+    run.control.set_generation(Arc::clone(&DENIED));
+    run.frames(after);
+    let servers = run.end().stats().servers.clone();
+    assert_eq!(servers.get("shadow"), None, "{servers:?}");
+    assert_eq!(servers.values().sum::<u64>(), servers.get("denied").copied().unwrap_or(0), "{servers:?}");
+}

@@ -1,10 +1,11 @@
 //! Traffic without end: ordinary pages, TLS, a little of every flood, and MCP that must be found.
 
-use super::wire::Stream;
+use super::wire::{Stream, Tcp};
 use super::{Flood, Kind, MSS, Player, Written, get};
 use crate::Direction::{ToClient, ToServer};
 use crate::http;
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 
 /// What rounds are made of; its size and its canaries mean nothing here.
 const FLOOD: Flood = Flood { kind: Kind::Http, size: 0, canaries: 0, seed: 11 };
@@ -89,11 +90,12 @@ impl<'w> Mixed<'w> {
                 self.player.one(kind, n % NAMES, Player::tcp(n))?;
             }
         }
-        // The same clients come again when their last connections are long forgotten.
-        let first = (self.rounds % 25) as u8 * Self::CALLS as u8;
+        // The same clients come again, from other ports: rounds may also be played faster than connections are forgotten.
+        let port = 20_000 + (self.rounds % 40_000) as u16;
         self.rounds += 1;
         for n in 0..Self::CALLS as u8 {
-            let mut tcp = super::Canary::During.tcp(first + n);
+            let client = (Ipv4Addr::new(10, 77, 1, n), port);
+            let mut tcp = Tcp::new(client.into(), (Ipv4Addr::new(10, 78, 1, 1), 8000).into());
             tcp.open(&mut self.player.out)?;
             self.player.exchange(tcp, n == 0)?;
         }
