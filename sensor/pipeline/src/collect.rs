@@ -171,7 +171,7 @@ impl<'a> Collector<'a> {
 
     /// From here on other rules and scope are in force.
     fn change(&mut self, generation: Arc<Generation>) {
-        self.serial.set_generation(Arc::clone(&generation));
+        self.serial.set_generation(Arc::clone(&generation), self.now, &mut |r| (self.emit)(r));
         self.reloads += 1;
         let text = format!("rules {} and the scope given with them are in force from here on", generation.rules.hash());
         self.generation = generation;

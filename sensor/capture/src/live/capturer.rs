@@ -111,7 +111,7 @@ impl Capturer {
         self.filler.settle();
         if catch_unwind(AssertUnwindSafe(|| self.close(now, FAULT))).is_err() {
             // It does not even give its counters any more.
-            self.ring = None;
+            self.drop_ring();
             self.closed(now, FAULT);
         }
         Next::Wait(GLANCE)
@@ -207,11 +207,16 @@ impl Capturer {
     /// Closes a ring that failed.
     fn close(&mut self, now: Now, why: &str) {
         self.count();
+        self.drop_ring();
+        self.closed(now, why);
+    }
+
+    /// Counts what stays in the ring, as far as is known.
+    fn drop_ring(&mut self) {
         if self.ring.take().is_some_and(|ring| ring.is_exact()) {
             let read = self.filler.counts.read - self.read_before;
             self.filler.counts.unread += self.kept_by_kernel.saturating_sub(read);
         }
-        self.closed(now, why);
     }
 
     fn closed(&mut self, now: Now, why: &str) {

@@ -112,7 +112,7 @@ impl Plan {
         let exact = !any && (!loopback || sys::ignore_outgoing(capture.as_fd()).is_ok());
         let link = u16::try_from(capture.get_datalink().0).map_or(LinkType::Other(u16::MAX), LinkType::from_number);
         let unit = if sys::has_nanoseconds(&capture) { 1 } else { 1000 };
-        Ok(Handle { capture, plan: self, link, unit, exact, base: Counters::default() })
+        Ok(Handle { capture, plan: self, link, unit, loopback, exact, base: Counters::default() })
     }
 
     fn explain(&self, error: &pcap::Error) -> LiveError {
@@ -153,6 +153,8 @@ struct Handle {
     link: LinkType,
     /// Nanoseconds in the unit of the times.
     unit: i64,
+    loopback: bool,
+    /// Whether libpcap leaves nothing out that the kernel has counted.
     exact: bool,
     /// What the kernel had counted when the capture began.
     base: Counters,
@@ -193,10 +195,12 @@ impl Handle {
         let mut group = self.plan.group.lock().unwrap_or_else(PoisonError::into_inner);
         let fd = self.capture.as_fd();
         // The group of an interface that went away is of no use for the one that came.
-        let joined = group.filter(|&number| sys::join_fanout(fd, number).is_ok());
-        match joined.map_or_else(|| sys::new_fanout(fd), Ok) {
+        let joined = group.filter(|&number| sys::join_fanout(fd, number, self.loopback).is_ok());
+        match joined.map_or_else(|| sys::new_fanout(fd, self.loopback), Ok) {
             Ok(number) => {
                 *group = Some(number);
+                // An old kernel gives the group the second copies and does not say so.
+                self.exact &= !self.loopback;
                 Ok(())
             }
             Err(error) => Err(LiveError::Fanout {
@@ -216,7 +220,11 @@ impl Handle {
                     interface: self.plan.options.name.clone(),
                     expression: expression.clone(),
                     message: error.to_string(),
-                })
+                })?;
+                // One that the kernel does not take, as of more than 4096 instructions, libpcap runs by itself, on
+                // frames that were counted.
+                self.exact &= sys::filter_len(self.capture.as_fd()).is_ok_and(|len| len > 0);
+                Ok(())
             }
             None => sys::detach_filter(self.capture.as_fd())
                 .map_err(|error| self.plan.failed("its filter cannot be taken off", &error)),

@@ -23,7 +23,7 @@ use crate::notice::{Notice, Notices};
 use crate::{Batch, Stats};
 use block::{Parcel, Shell};
 use capturer::{Capturer, Next, Now, SECOND};
-use cell::Cell;
+use cell::{Cell, Counts};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 pub use error::LiveError;
 use fill::Filler;
@@ -214,7 +214,7 @@ impl Live {
     fn sums(&self, index: usize) -> InterfaceStats {
         let Some(interface) = self.interfaces.get(index) else { return InterfaceStats::default() };
         let handed_out = self.merge.in_file.get(index).copied().unwrap_or(0);
-        let mut stats = InterfaceStats { handed_out, up: true, ..InterfaceStats::default() };
+        let mut stats = InterfaceStats { handed_out, open: true, up: true, ..InterfaceStats::default() };
         for thread in self.rings.get(interface.rings.clone()).unwrap_or_default() {
             let counts = thread.cell.counts();
             stats.received += counts.read + counts.unread;
@@ -228,7 +228,9 @@ impl Live {
             stats.cut += counts.cut;
             stats.reopened += counts.opened.saturating_sub(1);
             stats.panics += counts.panics;
-            stats.up &= thread.cell.is_up();
+            let open = counts.opened > counts.closed;
+            stats.open &= open;
+            stats.up &= open && thread.cell.is_up();
         }
         if let Some(feed) = &self.feed {
             feed.count(&mut stats);
@@ -285,6 +287,9 @@ impl Live {
             match builder.spawn(move || run(capturer, clock, core)) {
                 Ok(handle) => thread.handle = Some(handle),
                 Err(error) => {
+                    // The ring is gone with what was to read it.
+                    let counts = thread.cell.counts();
+                    thread.cell.publish(&Counts { closed: counts.opened, ..counts });
                     thread.cell.set_down(&format!("no thread for ring {index}: {error}"));
                 }
             }
@@ -332,9 +337,9 @@ impl Live {
             let (notices, number) = (&mut self.notices, self.merge.number);
             let file = u16::try_from(index).unwrap_or(u16::MAX);
             let mut tell = |code, message| notices.push(file, code, message, number);
-            interface.watch.presence(now, &interface.name, &stats, closed, why, &mut tell);
+            interface.watch.presence(now, &stats, closed, why, &mut tell);
             if second {
-                interface.watch.loss(now, &interface.name, &stats, &mut tell);
+                interface.watch.loss(now, &stats, &mut tell);
             }
         }
     }

@@ -39,7 +39,8 @@ pub struct InterfaceStats {
     /// Frames that were still in the kernel's ring when it had to be closed, because the interface went away.
     pub unread: u64,
     /// `received` in the eyes of the kernel. For `any` it is larger, since libpcap leaves out the second copy of what
-    /// goes over the loopback interface; so it is where libpcap has to run a filter that is too long for the kernel.
+    /// goes over the loopback interface; so it is for several rings on that interface before Linux 6.1, and where libpcap
+    /// has to run a filter that is too long for the kernel.
     pub kernel_received: u64,
     /// Frames dropped by the kernel, because its ring was full.
     pub kernel_dropped: u64,
@@ -52,6 +53,8 @@ pub struct InterfaceStats {
     pub reopened: u64,
     /// Times our own code failed in a capture thread; the ring was opened again.
     pub panics: u64,
+    /// Whether all rings are open. They stay open while the interface is there, be it without link (`up`).
+    pub open: bool,
     /// Whether all rings are open and the interface is up.
     pub up: bool,
 }

@@ -31,21 +31,34 @@ pub(super) fn detach_filter(fd: BorrowedFd<'_>) -> io::Result<()> {
     set::<c_int>(fd, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0)
 }
 
+/// Instructions of the filter that the kernel runs for this socket; 0 = it runs none.
+pub(super) fn filter_len(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut len: libc::socklen_t = 0;
+    // SAFETY: of a length of 0 the call writes nothing but the length, which is that of the filter in instructions.
+    let done = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_GET_FILTER, std::ptr::null_mut(), &raw mut len)
+    };
+    if done == 0 { Ok(len) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Makes a new group of sockets among which the kernel shares flows out, and gives its number.
-pub(super) fn new_fanout(fd: BorrowedFd<'_>) -> io::Result<u16> {
-    set(fd, libc::SOL_PACKET, libc::PACKET_FANOUT, &fanout(0, libc::PACKET_FANOUT_FLAG_UNIQUEID))?;
+pub(super) fn new_fanout(fd: BorrowedFd<'_>, loopback: bool) -> io::Result<u16> {
+    set(fd, libc::SOL_PACKET, libc::PACKET_FANOUT, &fanout(0, loopback, libc::PACKET_FANOUT_FLAG_UNIQUEID))?;
     let got = get::<u32>(fd, libc::SOL_PACKET, libc::PACKET_FANOUT)?;
     Ok(u16::try_from(got & 0xffff).unwrap_or_default())
 }
 
 /// Joins a group.
-pub(super) fn join_fanout(fd: BorrowedFd<'_>, group: u16) -> io::Result<()> {
-    set(fd, libc::SOL_PACKET, libc::PACKET_FANOUT, &fanout(group, 0))
+pub(super) fn join_fanout(fd: BorrowedFd<'_>, group: u16, loopback: bool) -> io::Result<()> {
+    set(fd, libc::SOL_PACKET, libc::PACKET_FANOUT, &fanout(group, loopback, 0))
 }
 
 /// By the hash of the flow, with the fragments put together first: all of a flow reaches one socket.
-fn fanout(group: u16, flags: u32) -> u32 {
-    let mode = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_DEFRAG | flags;
+/// A group does not do as [`ignore_outgoing`] said to its sockets; it has to be told itself. Linux before 6.1 does not
+/// know the flag and lets it pass.
+fn fanout(group: u16, loopback: bool, flags: u32) -> u32 {
+    let once = if loopback { libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING } else { 0 };
+    let mode = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_DEFRAG | once | flags;
     u32::from(group) | mode << 16
 }
 

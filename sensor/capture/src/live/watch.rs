@@ -41,7 +41,6 @@ impl Watch {
     pub(crate) fn presence(
         &mut self,
         now: Duration,
-        name: &str,
         stats: &InterfaceStats,
         closed: u64,
         why: impl FnOnce() -> String,
@@ -53,7 +52,9 @@ impl Watch {
             let why = why();
             if self.down.is_none() || why != self.why {
                 self.down.get_or_insert(now);
-                tell(NoticeCode::InterfaceDown, format!("{name}: {why}; it is tried again every second"));
+                // There is nothing to be tried where the ring is fine.
+                let retry = if went || !stats.open { "; it is tried again every second" } else { "" };
+                tell(NoticeCode::InterfaceDown, format!("{why}{retry}"));
                 self.why = why;
             }
         }
@@ -63,7 +64,7 @@ impl Watch {
             let (away, unread) = (now.saturating_sub(since), stats.unread - self.unread);
             tell(
                 NoticeCode::InterfaceUp,
-                format!("{}: captured again after {} s; {unread} frames were lost in its ring", name, away.as_secs()),
+                format!("captured again after {} s; {unread} frames were lost in its ring", away.as_secs()),
             );
             self.down = None;
             self.why.clear();
@@ -72,13 +73,7 @@ impl Watch {
     }
 
     /// Looks whether frames were lost; to be asked once a second.
-    pub(crate) fn loss(
-        &mut self,
-        now: Duration,
-        name: &str,
-        stats: &InterfaceStats,
-        tell: &mut dyn FnMut(NoticeCode, String),
-    ) {
+    pub(crate) fn loss(&mut self, now: Duration, stats: &InterfaceStats, tell: &mut dyn FnMut(NoticeCode, String)) {
         let lost = Lost {
             kernel: stats.kernel_dropped,
             interface: stats.interface_dropped,
@@ -92,12 +87,12 @@ impl Watch {
             } else {
                 self.loss = Some(Loss { began: now, last: now, before });
                 let text = lost.since(before);
-                tell(NoticeCode::LossBegan, format!("{name}: frames are being lost: {text}"));
+                tell(NoticeCode::LossBegan, format!("frames are being lost: {text}"));
             }
         } else if let Some(loss) = self.loss.take_if(|loss| now.saturating_sub(loss.last) >= QUIET) {
             let seconds = loss.last.saturating_sub(loss.began).as_secs() + 1;
             let text = lost.since(loss.before);
-            tell(NoticeCode::LossEnded, format!("{name}: no frame was lost for 5 s; in {seconds} s: {text}"));
+            tell(NoticeCode::LossEnded, format!("no frame was lost for 5 s; in {seconds} s: {text}"));
         }
     }
 }

@@ -314,6 +314,22 @@ fn a_filter_keeps_what_it_says_and_the_sums_still_add_up() {
 }
 
 #[test]
+fn a_filter_that_is_too_long_for_the_kernel_makes_no_loss_of_what_it_leaves_out() {
+    in_a_namespace(|| {
+        // At least three instructions each, while the kernel takes 4096.
+        let odd: Vec<_> = (0..1500).map(|n| format!("ether[14:4] ^ {} = 0", 2 * n + 1)).collect();
+        let options = InterfaceOptions { bpf: Some(odd.join(" or ")), ..near() };
+        let mut live = Live::open(&[options], &LiveOptions::default()).unwrap();
+        Sender::new("far").send(&(0..1000).map(|n| frame(n, 60)).collect::<Vec<_>>());
+        finish(&mut live, |batch| assert!(batch.iter().all(|frame| number_of(frame.data, 14) % 2 == 1)));
+        let stats = live.stats().interfaces.remove(0);
+        check_sums(&stats);
+        assert_eq!((stats.received, stats.handed_out, stats.lost()), (500, 500, 0), "{stats:?}");
+        assert_eq!(stats.kernel_received, 1000, "libpcap ran it: {stats:?}");
+    });
+}
+
+#[test]
 fn what_the_snaplen_cuts_is_counted() {
     in_a_namespace(|| {
         let options = InterfaceOptions { snaplen: 100, ..near() };
@@ -338,6 +354,20 @@ fn the_loopback_interface_gives_each_frame_once_and_the_sums_add_up() {
         assert_eq!(finish(&mut live, |_| {}), 1000);
         let stats = live.stats().interfaces.remove(0);
         assert_eq!((stats.received, stats.kernel_received), (1000, 1000), "{stats:?}");
+    });
+}
+
+#[test]
+fn several_rings_of_the_loopback_interface_give_each_frame_once_and_the_sums_add_up() {
+    in_a_namespace(|| {
+        assert!(ip("link set lo up"));
+        let options = InterfaceOptions { rings: 2, ..InterfaceOptions::new("lo") };
+        let mut live = Live::open(&[options], &LiveOptions::default()).unwrap();
+        Sender::new("lo").send(&(0..1000).map(datagram).collect::<Vec<_>>());
+        assert_eq!(finish(&mut live, |_| {}), 1000);
+        let stats = live.stats().interfaces.remove(0);
+        check_sums(&stats);
+        assert_eq!((stats.received, stats.kernel_received, stats.lost()), (1000, 1000, 0), "{stats:?}");
     });
 }
 
@@ -467,5 +497,26 @@ fn an_interface_without_link_is_open_and_told() {
         };
         assert_eq!(notice.code, NoticeCode::InterfaceDown);
         assert!(notice.message.contains("no link") && !live.stats().interfaces[0].up, "{notice:?}");
+    });
+}
+
+#[test]
+fn a_ring_stays_open_without_link_and_is_closed_when_its_interface_is_removed() {
+    in_a_namespace(|| {
+        let mut live = Live::open(&[near()], &LiveOptions::default()).unwrap();
+        live.next_batch().unwrap();
+        assert!(ip("link set far down"));
+        while live.stats().interfaces[0].up {
+            live.next_batch().unwrap();
+        }
+        assert!(live.stats().interfaces[0].open);
+        live.next_batch().unwrap();
+        let told: Vec<_> = live.notices().map(|notice| notice.message).collect();
+        assert_eq!(told, ["the interface has no link (no cable, no peer)"]);
+        assert!(ip("link del near"));
+        while live.stats().interfaces[0].open {
+            live.next_batch().unwrap();
+        }
+        assert!(!live.stats().interfaces[0].up);
     });
 }

@@ -154,6 +154,19 @@ fn a_panic_costs_the_ring_and_is_counted() {
 }
 
 #[test]
+fn what_stays_in_a_ring_is_counted_even_if_it_fails_while_it_is_closed() {
+    let mut bench = Bench::new(4);
+    let wall = bench.wall;
+    bench.fake.kernel().counters.received = 4;
+    bench.fake.kernel().bring(wall, b"read");
+    bench.step();
+    (bench.fake.kernel().panics, bench.fake.kernel().counters_panic) = (true, true);
+    bench.step();
+    let counts = bench.cell.counts();
+    assert_eq!((counts.panics, counts.closed, counts.read, counts.unread), (1, 1, 1, 4));
+}
+
+#[test]
 fn an_interface_without_link_is_told_though_its_ring_stays_open() {
     let mut bench = Bench::new(4);
     bench.step();

@@ -17,12 +17,15 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What the made-up kernel holds.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own for tests")]
 pub(crate) struct Kernel {
     /// Frames that can be read: time, bytes, length on the wire.
     pub(crate) frames: VecDeque<(Timestamp, Vec<u8>, u32)>,
     pub(crate) counters: Counters,
     pub(crate) fault: Option<String>,
     pub(crate) panics: bool,
+    /// Whether asking for the counters panics.
+    pub(crate) counters_panic: bool,
     pub(crate) down: Option<&'static str>,
     pub(crate) exact: bool,
     pub(crate) shut: bool,
@@ -75,7 +78,9 @@ impl Ring for Fake {
     }
 
     fn counters(&mut self) -> Option<Counters> {
-        Some(self.kernel().counters)
+        let kernel = self.kernel();
+        assert!(!kernel.counters_panic, "as it was asked to");
+        Some(kernel.counters)
     }
 
     fn is_exact(&self) -> bool {

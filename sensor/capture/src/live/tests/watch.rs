@@ -31,28 +31,28 @@ fn loss_is_told_when_it_begins_and_when_there_was_none_for_five_seconds() {
             received: second * 100,
             ..InterfaceStats::default()
         };
-        watch.loss(seconds(second), "eth0", &stats, &mut |code, message| told.push((second, code, message)));
+        watch.loss(seconds(second), &stats, &mut |code, message| told.push((second, code, message)));
     }
     let want = [
         (
             2,
             LossBegan,
-            "eth0: frames are being lost: 5 by the kernel, 0 by the interface, 0 by the queue, while 100 were received",
+            "frames are being lost: 5 by the kernel, 0 by the interface, 0 by the queue, while 100 were received",
         ),
         (
             9,
             LossEnded,
-            "eth0: no frame was lost for 5 s; in 3 s: 5 by the kernel, 0 by the interface, 7 by the queue, while 800 were received",
+            "no frame was lost for 5 s; in 3 s: 5 by the kernel, 0 by the interface, 7 by the queue, while 800 were received",
         ),
         (
             11,
             LossBegan,
-            "eth0: frames are being lost: 0 by the kernel, 1 by the interface, 0 by the queue, while 100 were received",
+            "frames are being lost: 0 by the kernel, 1 by the interface, 0 by the queue, while 100 were received",
         ),
         (
             16,
             LossEnded,
-            "eth0: no frame was lost for 5 s; in 1 s: 0 by the kernel, 1 by the interface, 0 by the queue, while 600 were received",
+            "no frame was lost for 5 s; in 1 s: 0 by the kernel, 1 by the interface, 0 by the queue, while 600 were received",
         ),
     ];
     assert_eq!(told, want.map(|(second, code, message)| (second, code, message.to_owned())));
@@ -77,17 +77,21 @@ fn each_change_of_an_interface_is_told_once_with_its_reason() {
         (9, true, 2, "gone", 4),
         (10, true, 2, "gone", 4),
     ] {
-        let stats = InterfaceStats { unread, up, ..InterfaceStats::default() };
+        let open = up || why == "no link";
+        let stats = InterfaceStats { unread, open, up, ..InterfaceStats::default() };
         let mut tell = |code, message| {
             told.push((second, code));
             last = message;
         };
-        watch.presence(seconds(second), "eth0", &stats, closed, || why.to_owned(), &mut tell);
+        watch.presence(seconds(second), &stats, closed, || why.to_owned(), &mut tell);
         if second == 3 {
-            assert_eq!(last, "eth0: no permission; it is tried again every second");
+            assert_eq!(last, "no permission; it is tried again every second");
+        }
+        if second == 6 {
+            assert_eq!(last, "no link");
         }
         if second == 4 {
-            assert_eq!(last, "eth0: captured again after 3 s; 3 frames were lost in its ring");
+            assert_eq!(last, "captured again after 3 s; 3 frames were lost in its ring");
         }
     }
     let want = [
