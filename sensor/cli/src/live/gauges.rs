@@ -1,8 +1,7 @@
 //! What scrapes and health checks see of a run.
 
 use pipeline::{Control, Snapshot};
-use sinks::metrics::{self, Interface, Process, Queue, Sample};
-use sinks::outlet::Handle;
+use sinks::metrics::{self, Interface, Process, Queue, Sample, Sink};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,14 +25,14 @@ pub(super) fn workers(control: &Control) -> (usize, usize) {
     (silent.iter().filter(|silent| **silent < HUNG).count(), silent.len())
 }
 
-/// Starts to answer scrapes, until what it gives is dropped.
+/// Starts to answer scrapes, until what it gives is dropped. `sinks` looks at all of them at one moment.
 pub(super) fn serve(
     listener: TcpListener,
     control: &Control,
-    outlets: &[Handle],
+    sinks: impl Fn() -> Vec<Sink> + Send + Sync + 'static,
     counters: &Arc<Counters>,
 ) -> std::io::Result<metrics::Server> {
-    let (control, outlets, counters) = (control.clone(), outlets.to_vec(), Arc::clone(counters));
+    let (control, counters) = (control.clone(), Arc::clone(counters));
     let seen: Mutex<(u64, Arc<Snapshot>)> = Mutex::new((0, control.snapshot()));
     let source = move || {
         let snapshot = control.snapshot();
@@ -44,18 +43,23 @@ pub(super) fn serve(
             *last = Arc::clone(&snapshot);
             *progress
         };
-        sample(&snapshot, &control, &outlets, &counters, progress)
+        sample(&snapshot, &control, sinks(), &counters, progress)
     };
     metrics::serve(listener, metrics::Options::default(), Arc::new(source))
 }
 
-fn sample(snapshot: &Snapshot, control: &Control, outlets: &[Handle], counters: &Counters, progress: u64) -> Sample {
+fn sample(snapshot: &Snapshot, control: &Control, sinks: Vec<Sink>, counters: &Counters, progress: u64) -> Sample {
     let interfaces = snapshot.capture.as_ref().map_or(&[][..], |capture| &capture.interfaces);
     let (alive, configured) = workers(control);
     let depth = |name, depth| Queue { name, depth };
+    let mut stats = snapshot.stats.clone();
+    // Every sink is given every event; the snapshot is a little older than they are.
+    if let Some(sink) = sinks.first() {
+        stats.events = sink.stats.given;
+    }
     Sample {
         version: env!("CARGO_PKG_VERSION").into(),
-        stats: snapshot.stats.clone(),
+        stats,
         rules_generation: snapshot.rules.clone(),
         reloads_ok: snapshot.reloads,
         reloads_failed: counters.reloads_failed.load(Ordering::Relaxed),
@@ -75,7 +79,7 @@ fn sample(snapshot: &Snapshot, control: &Control, outlets: &[Handle], counters: 
         workers_configured: configured as u64,
         worker_restarts: snapshot.stats.limits.get("worker_restarts").copied().unwrap_or(0),
         interfaces: interfaces.iter().map(interface).collect(),
-        sinks: outlets.iter().map(Into::into).collect(),
+        sinks,
         packet_lag: control.lag().unwrap_or_default(),
         progress,
         capturing: !interfaces.is_empty(),
@@ -90,7 +94,8 @@ fn interface(stats: &capture::InterfaceStats) -> Interface {
         up: stats.up,
         packets: stats.received - stats.unread.min(stats.received),
         dropped: vec![
-            ("kernel", stats.kernel_dropped + stats.unread),
+            ("kernel", stats.kernel_dropped),
+            ("ring", stats.unread),
             ("interface", stats.interface_dropped),
             ("queue", stats.queue_dropped),
         ],

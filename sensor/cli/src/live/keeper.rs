@@ -2,18 +2,21 @@
 
 use super::Plan;
 use super::gauges::Counters;
+use super::losses::{Losses, News, QUIET};
 use super::outputs::Outputs;
 use super::screen::Screen;
+use super::terminals::Terminals;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::process::{Signal, notify};
 use crate::rules;
-use correlate::record::NoticeCode;
+use crate::words::plural;
+use correlate::record::{Notice, NoticeCode};
 use crossbeam_channel::{Receiver, select, tick};
 use detect::Generation;
 use pipeline::{Control, Snapshot};
-use sinks::outlet::State;
+use sinks::outlet::{Handle, OutletStats, State};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -36,6 +39,8 @@ pub(super) struct Keeper<'a> {
     pub(super) counters: &'a Counters,
     /// Whether an interface that went away can be opened again.
     pub(super) can_reopen: bool,
+    /// Those that a person may have closed.
+    pub(super) terminals: &'a Terminals<'a>,
     pub(super) log: &'a Log,
 }
 
@@ -44,8 +49,15 @@ struct Memory {
     started: Instant,
     told: Instant,
     down_since: Option<Instant>,
-    /// Whether each output failed when last looked at.
-    failing: Vec<bool>,
+    /// One for each output.
+    outputs: Vec<Told>,
+}
+
+/// What was told of an output.
+#[derive(Default)]
+struct Told {
+    failing: bool,
+    losses: Losses,
 }
 
 impl Keeper<'_> {
@@ -53,14 +65,27 @@ impl Keeper<'_> {
     pub(super) fn keep(&self, signals: &Receiver<Signal>, ended: &Receiver<()>) -> Option<Failure> {
         let looks = tick(LOOK);
         let now = clock();
-        let failing = vec![false; self.outputs.handles().len()];
-        let mut memory = Memory { started: now, told: now, down_since: None, failing };
+        let outputs = self.outputs.handles().iter().map(|_| Told::default()).collect();
+        let mut memory = Memory { started: now, told: now, down_since: None, outputs };
         let mut failure = None;
         loop {
             select! {
-                recv(ended) -> _ => return failure,
+                recv(ended) -> _ => {
+                    self.outputs.news().try_iter().for_each(|notice| self.tell(&notice));
+                    return failure;
+                }
+                recv(self.outputs.news()) -> notice => {
+                    if let Ok(notice) = notice {
+                        self.tell(&notice);
+                    }
+                }
                 recv(signals) -> signal => match signal {
                     Ok(Signal::Stop) => self.stop(),
+                    // Whoever sat there is gone, and so is who would end it.
+                    Ok(Signal::Reload) if self.terminals.are_gone() => {
+                        self.log.info("the terminal is gone");
+                        self.stop();
+                    }
                     Ok(Signal::Reload) => self.reload(),
                     // Nobody sends any more.
                     Err(_) => {
@@ -85,7 +110,7 @@ impl Keeper<'_> {
         if let Some(screen) = self.screen {
             screen.draw(&snapshot.stats);
         }
-        self.tell_outputs(&mut memory.failing);
+        self.tell_outputs(&mut memory.outputs, now);
         if now.duration_since(memory.told) >= STATUS {
             memory.told = now;
             let _ = notify::status(&status(&snapshot));
@@ -97,10 +122,19 @@ impl Keeper<'_> {
         self.gone(&snapshot, &mut memory.down_since, now)
     }
 
-    /// Says once that writing fails, and once that it works again.
-    fn tell_outputs(&self, failing: &mut [bool]) {
-        for (handle, failing) in self.outputs.handles().iter().zip(failing) {
-            let state = handle.state();
+    /// A notice for who reads standard error.
+    fn tell(&self, notice: &Notice) {
+        match notice.code {
+            NoticeCode::InterfaceUp | NoticeCode::LossEnded => self.log.info(&notice.message),
+            _ => self.log.warn(&notice.message),
+        }
+    }
+
+    /// Says once that writing fails, and once that it works again; so too of events that are dropped.
+    fn tell_outputs(&self, told: &mut [Told], now: Instant) {
+        for (handle, Told { failing, losses }) in self.outputs.handles().iter().zip(told) {
+            let (state, stats) = (handle.state(), handle.stats());
+            self.tell_losses(handle, &state, &stats, losses.see(&stats, &state, now));
             let fails = matches!(state, State::Failing { .. } | State::Ended);
             if fails && !*failing {
                 let why = if let State::Failing { why, .. } = state { why } else { "its thread has ended".to_owned() };
@@ -112,10 +146,44 @@ impl Keeper<'_> {
         }
     }
 
-    /// An interface that is gone for good is the end: who starts the program anew can open it.
+    fn tell_losses(&self, handle: &Handle, state: &State, stats: &OutletStats, news: Option<News>) {
+        // That nobody reads any more is the end of it, as asked for.
+        if *state == State::Closed && self.plan.ends_with_reader {
+            return;
+        }
+        let (name, OutletStats { given, dropped, queued, .. }) = (handle.name(), stats);
+        let text = match news {
+            None => return,
+            Some(News::Began) => {
+                let why = match state {
+                    State::Writing => "it takes them slower than they come",
+                    State::Failing { .. } => "writing fails",
+                    State::Closed => "nobody reads it any more",
+                    State::Ended => "nothing writes it any more",
+                };
+                let text = format!(
+                    "events are being dropped: {name} lost {dropped} of {given} so far, and {queued} wait; {why}"
+                );
+                self.log.warn(&text);
+                text
+            }
+            Some(News::Ended { lost, lasted }) => {
+                let (lost, quiet, lasted) = (plural(lost, "event"), QUIET.as_secs(), lasted.as_secs());
+                let text = format!(
+                    "{name}: no event was dropped for {quiet} s; {lost} lost in {lasted} s, {dropped} of {given} in all"
+                );
+                self.log.info(&text);
+                text
+            }
+        };
+        self.control.notice(NoticeCode::Overload, text.chars().take(MAX_REASON).collect());
+    }
+
+    /// An interface that is gone for good is the end: who starts the program anew can open it. One without link is not
+    /// gone.
     fn gone(&self, snapshot: &Snapshot, down_since: &mut Option<Instant>, now: Instant) -> Option<Failure> {
         let interfaces = &snapshot.capture.as_ref()?.interfaces;
-        let Some(down) = interfaces.iter().find(|i| !i.up) else {
+        let Some(down) = interfaces.iter().find(|i| !i.open) else {
             *down_since = None;
             return None;
         };
@@ -136,7 +204,8 @@ impl Keeper<'_> {
         self.outputs.reopen();
         match self.load() {
             Ok((generation, config)) => {
-                self.log.info(&format!("rules {} are in force", generation.rules.hash()));
+                let (rules, hash) = (generation.rules.hash(), &config.hash);
+                self.log.info(&format!("rules {rules} and configuration {hash} are in force"));
                 self.control.set_generation(Arc::new(generation));
                 let waiting = config.needing_a_start(&self.plan.config);
                 if !waiting.is_empty() {
@@ -172,6 +241,6 @@ fn status(snapshot: &Snapshot) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is told to people and when; no event depends on it")]
-fn clock() -> Instant {
+pub(super) fn clock() -> Instant {
     Instant::now()
 }

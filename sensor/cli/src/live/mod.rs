@@ -5,8 +5,10 @@
 
 mod gauges;
 mod keeper;
+mod losses;
 mod outputs;
 mod screen;
+mod terminals;
 
 use crate::args::{Capture, Common, Overrides, Run};
 use crate::config::{Config, DEFAULT_FILE, Sink};
@@ -23,9 +25,11 @@ use pipeline::{Control, RunInfo, Settings};
 use screen::Screen;
 use sinks::metrics::{self, Process};
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use terminals::Terminals;
 
 /// For how long events are written at the end that could not be written before.
 const LAST_WRITE: Duration = Duration::from_secs(2);
@@ -40,6 +44,8 @@ struct Plan<'a> {
     config: Config,
     sources: Vec<InterfaceOptions>,
     sinks: Vec<Sink>,
+    /// Whether it lasts, with nobody before it: `run`.
+    service: bool,
     /// Whether the table of servers is drawn.
     screen: bool,
     /// Whether to end once nobody reads standard output any more.
@@ -72,6 +78,7 @@ pub(crate) fn capture(common: &Common, args: &Capture, log: &Log) -> Outcome {
         keylog: args.serving.keylog.as_deref(),
         sources,
         sinks: path.map(|path| Sink::new(path, config.limits.output_queues)).into_iter().collect(),
+        service: false,
         screen,
         ends_with_reader: path == Some(Path::new("-")),
         duration: args.duration.map(Duration::from_secs),
@@ -112,6 +119,7 @@ pub(crate) fn run(common: &Common, args: &Run, log: &Log) -> Outcome {
         keylog: args.serving.keylog.as_deref(),
         sources: config.live.sources.clone(),
         sinks: config.live.sinks.clone(),
+        service: true,
         screen: false,
         ends_with_reader: false,
         duration: None,
@@ -134,10 +142,13 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
     let metrics = metrics.map_err(|e| Failure::usage(e.to_string()))?;
     // The size of a page is read once, from where it cannot be read any more afterwards.
     let _ = Process::read();
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let standard = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    let terminals = if plan.service { Terminals::default() } else { Terminals::among(&standard) };
     let confined = confine(&confinement(plan)).map_err(|e| Failure::usage(e.to_string()))?;
     log.debug(&format!("this process: {confined}"));
-    if let Some(warning) = confined.warning() {
-        log.debug(&warning);
+    if let Some(warning) = confined.warning(plan.service) {
+        log.warn(&warning);
     }
 
     let control = Control::default();
@@ -145,7 +156,7 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
     let log = &Log { bar: screen.as_ref().map_or_else(|| log.bar.clone(), Screen::bar), ..log.clone() };
     let outputs = Outputs::open(&plan.sinks, screen.as_ref())?;
     let counters = Arc::new(Counters::default());
-    let scrapes = metrics.map(|listener| gauges::serve(listener, &control, outputs.handles(), &counters)).transpose();
+    let scrapes = metrics.map(|listener| gauges::serve(listener, &control, outputs.watch(), &counters)).transpose();
     let scrapes = scrapes.map_err(|e| Failure::run(format!("cannot answer for metrics: {e}")))?;
     if let Some(scrapes) = &scrapes {
         log.info(&format!("metrics at http://{}/metrics", scrapes.addr()));
@@ -184,6 +195,7 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
         screen: screen.as_ref(),
         counters: &counters,
         can_reopen: confined.can_open_interfaces(),
+        terminals: &terminals,
         log,
     };
     let mut emit = outputs.emit();
@@ -196,7 +208,7 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
     });
     drop(emit);
     let lost = outputs.close(LAST_WRITE, log);
-    if let Some(screen) = screen {
+    if let Some(screen) = screen.filter(|_| !terminals.are_gone()) {
         screen.last()?;
     }
     let snapshot = control.snapshot();

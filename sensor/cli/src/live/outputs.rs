@@ -6,17 +6,25 @@ use crate::failure::Failure;
 use crate::log::Log;
 use crate::words::plural;
 use correlate::Record;
+use correlate::record::{Notice, NoticeCode};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use sinks::jsonl;
+use sinks::metrics;
 use sinks::outlet::{self, Handle, Outlet, OutletOptions, Rotation, State};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Most notices that wait to be told on standard error. The events have all of them.
+const NEWS: usize = 64;
 
 /// Open outlets.
 pub(super) struct Outputs<'s> {
-    outlets: Mutex<Vec<Outlet>>,
+    /// Held while all of them are given one event.
+    outlets: Arc<Mutex<Vec<Outlet>>>,
     handles: Vec<Handle>,
     screen: Option<&'s Screen>,
     stdout: Option<Handle>,
+    news: (Sender<Notice>, Receiver<Notice>),
 }
 
 impl<'s> Outputs<'s> {
@@ -26,13 +34,19 @@ impl<'s> Outputs<'s> {
         let outlets: Vec<Outlet> = outlets.collect::<Result<_, _>>().map_err(|e| Failure::usage(e.to_string()))?;
         let handles: Vec<Handle> = outlets.iter().map(Outlet::handle).collect();
         let stdout = sinks.iter().position(Sink::is_stdout).and_then(|at| handles.get(at).cloned());
-        Ok(Self { outlets: Mutex::new(outlets), handles, screen, stdout })
+        Ok(Self { outlets: Arc::new(Mutex::new(outlets)), handles, screen, stdout, news: bounded(NEWS) })
     }
 
     /// What takes each record, once.
     pub(super) fn emit(&self) -> impl FnMut(Record) + Send + '_ {
         let mut line = Vec::with_capacity(4096);
         move |record| {
+            if let Record::Notice(notice) = &record
+                && is_news(notice.code)
+            {
+                // Whoever makes events waits for nobody, standard error included.
+                let _ = self.news.0.try_send(notice.clone());
+            }
             if let Some(screen) = self.screen {
                 screen.add(&record);
             }
@@ -56,6 +70,20 @@ impl<'s> Outputs<'s> {
         &self.handles
     }
 
+    /// What the operator should hear of too: interfaces and losses.
+    pub(super) fn news(&self) -> &Receiver<Notice> {
+        &self.news.1
+    }
+
+    /// Looks at all outlets between two events: all were given the same number.
+    pub(super) fn watch(&self) -> impl Fn() -> Vec<metrics::Sink> + Send + Sync + use<> {
+        let (outlets, handles) = (Arc::clone(&self.outlets), self.handles.clone());
+        move || {
+            let _between = outlets.lock().unwrap_or_else(PoisonError::into_inner);
+            handles.iter().map(Into::into).collect()
+        }
+    }
+
     /// Whether there was a reader of standard output and it has gone.
     pub(super) fn is_stdout_closed(&self) -> bool {
         self.stdout.as_ref().is_some_and(|stdout| stdout.state() == State::Closed)
@@ -70,7 +98,8 @@ impl<'s> Outputs<'s> {
     pub(super) fn close(self, deadline: Duration, log: &Log) -> u64 {
         let end = clock() + deadline;
         let mut lost = 0;
-        for outlet in self.outlets.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let outlets = std::mem::take(&mut *self.outlets.lock().unwrap_or_else(PoisonError::into_inner));
+        for outlet in outlets {
             let handle = outlet.handle();
             let closed = handle.state() == State::Closed;
             let totals = outlet.close(end.saturating_duration_since(clock()));
@@ -81,6 +110,12 @@ impl<'s> Outputs<'s> {
         }
         lost
     }
+}
+
+/// Of what the keeper does not tell by itself.
+fn is_news(code: NoticeCode) -> bool {
+    use NoticeCode as C;
+    matches!(code, C::InterfaceDown | C::InterfaceUp | C::LossBegan | C::LossEnded)
 }
 
 fn options(sink: &Sink) -> OutletOptions {

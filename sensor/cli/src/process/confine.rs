@@ -113,6 +113,8 @@ pub(crate) struct Confined {
     pub(crate) seccomp: Means,
     /// Threads of this process that were there before and have more rights.
     pub(crate) outside: usize,
+    /// What belongs to somebody else, where root so keeps the right to pass over the modes of files.
+    pub(crate) foreign: Option<PathBuf>,
 }
 
 impl Confined {
@@ -121,11 +123,18 @@ impl Confined {
         self.status.permitted & NET_RAW != 0
     }
 
-    /// What the operator should know about, if anything.
-    pub(crate) fn warning(&self) -> Option<String> {
+    /// What the operator should know about, if anything. That it runs as root, and reaches files as root does, is news
+    /// of a `service` only: whoever captures by hand has just asked for it.
+    pub(crate) fn warning(&self, service: bool) -> Option<String> {
         let mut faults = Vec::new();
-        if self.status.uid == 0 {
+        if service && self.status.uid == 0 {
             faults.push("runs as root; name a user in process.user".to_owned());
+        }
+        if let Some(path) = self.foreign.as_ref().filter(|_| service) {
+            faults.push(format!(
+                "keeps the right to pass over file modes, since {} or its folder belongs to another user",
+                path.display()
+            ));
         }
         for (name, means) in [("Landlock", &self.landlock), ("seccomp", &self.seccomp)] {
             if let Means::Missing(why) = means {
@@ -181,7 +190,10 @@ pub(crate) fn confine(wanted: &Confinement) -> Result<Confined, ConfineError> {
         become_user(&user)?;
         check_reach(&user.name, wanted)?;
     }
-    keep_only(if wanted.keep_net_raw { &[Capability::CAP_NET_RAW] } else { &[] })?;
+    let foreign = foreign(wanted.read.iter().chain(&wanted.write).map(PathBuf::as_path)).map(Path::to_owned);
+    let passing = if foreign.is_some() { PASSING } else { &[] };
+    let raw: &[_] = if wanted.keep_net_raw { &[Capability::CAP_NET_RAW] } else { &[] };
+    keep_only(&[raw, passing].concat())?;
     step("PR_SET_NO_NEW_PRIVS", prctl::set_no_new_privs())?;
     step("PR_SET_DUMPABLE", prctl::set_dumpable(false))?;
 
@@ -203,7 +215,7 @@ pub(crate) fn confine(wanted: &Confinement) -> Result<Confined, ConfineError> {
     let fenced = matches!(landlock, Means::On | Means::InPart);
     let others = if fenced { threads.len().saturating_sub(1) } else { 0 };
     let outside = others.max(threads.iter().filter(|thread| **thread != status).count());
-    Ok(Confined { status, landlock, seccomp, outside })
+    Ok(Confined { status, landlock, seccomp, outside, foreign })
 }
 
 /// Gives up all capabilities of this thread and those it will start, for commands that only read files. Root keeps the
@@ -214,12 +226,17 @@ pub(crate) fn confine(wanted: &Confinement) -> Result<Confined, ConfineError> {
 ///
 /// [`ConfineError`] where the kernel refuses.
 pub(crate) fn shed<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<(), ConfineError> {
-    let root = Uid::effective().is_root();
-    let foreign = root && paths.into_iter().any(is_of_others);
-    let kept: &[Capability] =
-        if foreign { &[Capability::CAP_DAC_OVERRIDE, Capability::CAP_DAC_READ_SEARCH] } else { &[] };
-    keep_only(kept)?;
+    keep_only(if foreign(paths).is_some() { PASSING } else { &[] })?;
     step("PR_SET_NO_NEW_PRIVS", prctl::set_no_new_privs())
+}
+
+/// The right to pass over the modes of files.
+const PASSING: &[Capability] = &[Capability::CAP_DAC_OVERRIDE, Capability::CAP_DAC_READ_SEARCH];
+
+/// Where this is root: the first of `paths` that it would reach no longer as root without rights.
+fn foreign<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Option<&'p Path> {
+    let root = Uid::effective().is_root();
+    paths.into_iter().find(|path| root && is_of_others(path))
 }
 
 /// Whether a file, the folder it is to be in, or something in this folder belongs to another user.

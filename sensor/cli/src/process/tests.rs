@@ -35,6 +35,7 @@ fn what_a_child_does() {
     match scene.as_str() {
         "confined" => confined(&folder),
         "raw" => raw(&folder),
+        "foreign" => foreign(&folder),
         "shed" => shed_all(),
         "signals" => signals(),
         "notify" => service(&folder),
@@ -157,6 +158,29 @@ fn the_right_to_open_interfaces_can_be_kept_alone() {
     if somebody().is_some() {
         let folder = folder();
         assert!(start("raw", folder.path()).status().unwrap().success());
+    }
+}
+
+fn foreign(folder: &Path) {
+    let wanted = Confinement { user: None, keep_net_raw: true, ..everything(folder) };
+    let achieved = confine(&wanted).unwrap();
+    // CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH and CAP_NET_RAW.
+    assert_eq!((achieved.status.permitted, achieved.status.uid), (1 << 1 | 1 << 2 | 1 << 13, 0));
+    let warning = achieved.warning(true).unwrap();
+    assert!(warning.contains("logs/events.jsonl or its folder belongs to another user"), "{warning}");
+    assert!(!achieved.warning(false).is_some_and(|text| text.contains("root") || text.contains("logs")));
+    fs::write(folder.join("logs/events.jsonl"), "line\n").unwrap();
+    if matches!(achieved.landlock, Means::On | Means::InPart) {
+        denied(File::open("/etc/passwd"));
+        denied(File::create(folder.join("new")));
+    }
+}
+
+#[test]
+fn root_without_a_user_writes_in_folders_of_others_and_nowhere_else() {
+    if somebody().is_some() {
+        let folder = folder();
+        assert!(start("foreign", folder.path()).status().unwrap().success());
     }
 }
 

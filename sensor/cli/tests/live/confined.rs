@@ -132,6 +132,22 @@ fn a_user_that_cannot_write_where_events_go_is_refused_at_the_start() {
 }
 
 #[test]
+fn root_that_captures_into_the_folder_of_a_user_can_write_there() {
+    needs_lab!();
+    let (lab, dir) = (Lab::new(), directory());
+    let user = User::from_name("nobody").unwrap().unwrap();
+    let logs = logs_of(dir.path(), &user);
+    let args = ["-c", "../empty.toml", "capture", "-i", SPAN, "-o", "events.jsonl"];
+    let sensor = Running::start(&mut lab.sensor(&logs, &args));
+    lab.send(&conversation(1));
+    // CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH and CAP_NET_RAW.
+    assert!(of_all_threads(&sensor, "CapPrm").iter().all(|bits| bits == "0000000000002006"));
+    let ended = sensor.stop().well();
+    assert!(!ended.stderr.contains("root"), "nobody has to be told: {}", ended.stderr);
+    assert_eq!(called(&events_of(&logs.join("events.jsonl"))), [1]);
+}
+
+#[test]
 fn without_the_right_to_open_interfaces_nothing_is_left() {
     needs_lab!();
     let (lab, dir) = (Lab::new(), directory());

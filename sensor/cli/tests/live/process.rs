@@ -2,9 +2,11 @@
 
 use crate::needs_lab;
 use crate::support::*;
+use nix::fcntl::OFlag;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::Signal;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -54,6 +56,35 @@ fn an_interrupt_ends_it_well_too_and_the_last_line_has_the_sums() {
     let ended = sensor.end().well();
     let last = ended.stderr.lines().last().unwrap();
     assert!(last.contains(&format!("packets={} drops=0 events=", frames.len())), "{last}");
+}
+
+/// A terminal, which hangs up once its master is dropped: no child keeps that.
+fn terminal() -> (PtyMaster, File) {
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+    let slave = options.open(ptsname_r(&master).unwrap()).unwrap();
+    (master, slave)
+}
+
+#[test]
+fn a_capture_whose_terminal_is_gone_ends_and_one_that_has_it_reads_its_configuration_again() {
+    needs_lab!();
+    let (lab, dir) = (Lab::new(), directory());
+    let (master, slave) = terminal();
+    let mut command = lab.sensor(dir.path(), &["-c", "empty.toml", "capture", "-i", SPAN]);
+    let mut sensor = Running::begin_before(&mut command, slave);
+    sensor.wait_for("capturing on");
+    sensor.signal(Signal::SIGHUP);
+    sensor.wait_for("are in force");
+    lab.send(&conversation(1));
+    drop(master);
+    sensor.signal(Signal::SIGHUP);
+    let ended = sensor.end().well();
+    assert!(ended.stderr.contains("the terminal is gone"), "{}", ended.stderr);
+    assert_eq!(called(&events(&ended.stdout)), [1]);
 }
 
 #[test]

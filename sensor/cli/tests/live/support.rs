@@ -226,14 +226,28 @@ impl Running {
     /// The same, with nobody to read what it writes.
     #[track_caller]
     pub(crate) fn start_unread(command: &mut Command) -> Self {
-        let mut running = Self::spawn(command, drop);
+        let mut running = Self::spawn(command, Stdio::null(), drop);
         running.wait_for("capturing on");
         running
     }
 
+    /// The same, with what it writes left to the caller to read.
+    #[track_caller]
+    pub(crate) fn start_held(command: &mut Command) -> (Self, ChildStdout) {
+        let mut held = None;
+        let mut running = Self::spawn(command, Stdio::null(), |out| held = Some(out));
+        running.wait_for("capturing on");
+        (running, held.unwrap())
+    }
+
     pub(crate) fn begin(command: &mut Command) -> Self {
+        Self::begin_before(command, Stdio::null())
+    }
+
+    /// The same, with something to read from.
+    pub(crate) fn begin_before(command: &mut Command, stdin: impl Into<Stdio>) -> Self {
         let mut reader = None;
-        let mut running = Self::spawn(command, |mut out| {
+        let mut running = Self::spawn(command, stdin, |mut out| {
             reader = Some(std::thread::spawn(move || {
                 let mut text = String::new();
                 out.read_to_string(&mut text).unwrap();
@@ -244,8 +258,8 @@ impl Running {
         running
     }
 
-    fn spawn(command: &mut Command, read: impl FnOnce(ChildStdout)) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    fn spawn(command: &mut Command, stdin: impl Into<Stdio>, read: impl FnOnce(ChildStdout)) -> Self {
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (send, lines) = sync_channel(1 << 16);
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));

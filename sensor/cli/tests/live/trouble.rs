@@ -4,6 +4,7 @@ use crate::needs_lab;
 use crate::process::{RUN, service};
 use crate::support::*;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -26,6 +27,7 @@ fn an_interface_that_is_removed_and_made_again_is_captured_again() {
     lab.send(&conversation(3));
     let ended = sensor.stop().well();
     assert!(holds("interface_up"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("captured again after").count(), 2, "{}", ended.stderr);
     let told = events_of(&path);
     assert_eq!(called(&told), [1, 2, 3]);
     adds_up(&totals(&told));
@@ -120,4 +122,36 @@ fn a_full_disk_stops_no_capture_and_what_could_not_be_written_is_told() {
     assert_eq!(sorted, kept, "none twice, all in order");
     assert!(ended.stderr.contains("not written to"), "{}", ended.stderr);
     adds_up(&totals(&whole));
+}
+
+#[test]
+fn events_that_a_slow_reader_makes_us_drop_are_told_while_it_lasts_and_when_it_is_over() {
+    needs_lab!();
+    let (lab, dir) = (Lab::new(), directory());
+    let sink = "[[sink]]\nkind = \"jsonl\"\npath = \"-\"\nqueue_bytes = 1048576\n";
+    service(dir.path(), &format!("{sink}[[sink]]\nkind = \"jsonl\"\npath = \"whole.jsonl\"\nflush_ms = 1\n"));
+    let (mut sensor, mut stdout) = Running::start_held(&mut lab.sensor(dir.path(), &RUN));
+    let whole = dir.path().join("whole.jsonl");
+    let mut n = 0;
+    // A pipe, and the queue before it, and more.
+    while fs::metadata(&whole).map_or(0, |meta| meta.len()) < 2 << 20 {
+        lab.send(&(n..n + 50).flat_map(conversation).collect::<Vec<_>>());
+        n += 50;
+        until_called(&whole, n - 1);
+    }
+    let told = sensor.wait_for("events are being dropped");
+    assert!(told.contains("- lost") && told.contains("slower than they come"), "{told}");
+    until("the notice", || count(&whole, "overload") == 1);
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).unwrap();
+        text
+    });
+    sensor.wait_for("no event was dropped for 5 s");
+    until("the other notice", || count(&whole, "overload") == 2);
+    let ended = sensor.stop().well();
+    let (read, whole) = (events(&reader.join().unwrap()), events_of(&whole));
+    let lost = whole.len() - read.len();
+    assert!(lost > 0 && ended.stderr.contains(&format!("lost={lost}")), "{lost}: {}", ended.stderr);
+    assert_eq!(totals(&read)["notices"]["overload"], 2);
 }

@@ -91,7 +91,7 @@ pub const FAMILIES: &[Family] = &[
             all.for_each(|(i, (place, n))| give(&[&i.name, place], number(*n)));
         },
     )
-    .by(&["interface", "where"], 97),
+    .by(&["interface", "where"], 129),
     counter(
         "interface_cut_total",
         "Packets of an interface longer than what is taken of one (snaplen).",

@@ -41,11 +41,21 @@ pub(super) fn set_aside(path: &Path, time: SystemTime) -> io::Result<()> {
     }
 }
 
-/// Removes what was set aside, but for the newest `keep`.
+/// Removes what was set aside, but for the newest `keep`. One that cannot be removed keeps no other; the first
+/// such is told.
 pub(super) fn remove_old(path: &Path, keep: usize) -> io::Result<()> {
     let mut aside = aside(path)?;
     aside.truncate(aside.len().saturating_sub(keep));
-    aside.iter().try_for_each(|(_, file)| fs::remove_file(file))
+    let mut result = Ok(());
+    for (_, file) in &aside {
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound && result.is_ok() => {
+                result = Err(io::Error::new(error.kind(), format!("{}: {error}", file.display())));
+            }
+            _ => {}
+        }
+    }
+    result
 }
 
 /// What was set aside from `path`, the oldest first.
@@ -134,5 +144,16 @@ mod tests {
         let last = dir.path().join("events.jsonl.20261123T000001Z-2");
         assert_eq!(fs::read_to_string(last).unwrap(), "last");
         assert!(others.iter().all(|other| dir.path().join(other).exists()));
+    }
+
+    #[test]
+    fn what_cannot_be_removed_is_told_and_keeps_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |n: u32| dir.path().join(format!("events.jsonl.20261123T000000Z-{n}"));
+        fs::create_dir(name(1)).unwrap();
+        (2..5).for_each(|n| fs::write(name(n), "").unwrap());
+        let told = remove_old(&dir.path().join("events.jsonl"), 1).unwrap_err().to_string();
+        assert!(told.contains("20261123T000000Z-1"), "{told}");
+        assert_eq!((1..5).map(|n| name(n).exists()).collect::<Vec<_>>(), [true, false, false, true]);
     }
 }
