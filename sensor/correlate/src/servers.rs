@@ -1,9 +1,9 @@
 //! The servers of a run.
 
 use crate::limits;
+use crate::names::Names;
 use crate::record::{Auth, Change, Mcp, Peer, ServerKey, ServerRecord};
 use crate::unit::Told;
-use crate::names::Names;
 use detect::{Classification, Confidence, Scope, Seen, classify};
 use net::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};

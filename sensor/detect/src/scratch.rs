@@ -1,9 +1,9 @@
 //! What a worker lends to the exchanges it inspects: buffers, pools, limits and counters.
 
-use crate::{Hits, Side};
 use crate::inspect::{Inspector, Promise};
 use crate::kept::Heads;
 use crate::rules::RuleSet;
+use crate::{Hits, Side};
 use std::collections::BTreeMap;
 
 /// Inspectors of bodies that one shard keeps for use again; each holds some kilobytes.

@@ -52,7 +52,12 @@ impl Run {
 
     /// With what is ours and what clients are called configured, and conversations told of so often.
     #[allow(dead_code, reason = "the binary of replays uses it")]
-    pub(crate) fn configured(pcap: &[u8], raw: &detect::RawScope, session_every: Option<Duration>, threads: usize) -> Self {
+    pub(crate) fn configured(
+        pcap: &[u8],
+        raw: &detect::RawScope,
+        session_every: Option<Duration>,
+        threads: usize,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.pcap");
         std::fs::write(&path, pcap).unwrap();

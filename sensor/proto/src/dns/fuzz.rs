@@ -1,6 +1,8 @@
 //! A message, and a stream whole and cut, for fuzzing.
 
-use super::{Limits, MAX_ADDRESSES, MAX_ALIASES, MAX_NAME, MAX_RECORDS, Message, Record, Stats, Stream, address_of, answer};
+use super::{
+    Limits, MAX_ADDRESSES, MAX_ALIASES, MAX_NAME, MAX_RECORDS, Message, Record, Stats, Stream, address_of, answer,
+};
 
 /// The messages of a stream that comes in these pieces.
 pub(super) fn messages<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Stats) {
