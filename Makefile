@@ -45,8 +45,11 @@ fuzz: prepare
 install:
 	install -D -m 755 $(SENSOR) $(DESTDIR)/usr/bin/mcp-sensor
 	install -D -m 644 deploy/systemd/mcp-sensor.service $(DESTDIR)/usr/lib/systemd/system/mcp-sensor.service
+	install -D -m 644 deploy/systemd/mcp-sensor-proxy.service $(DESTDIR)/usr/lib/systemd/system/mcp-sensor-proxy.service
 	install -D -m 644 deploy/systemd/mcp-sensor.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/mcp-sensor.conf
 	install -d $(DESTDIR)/usr/share/man/man1
 	$(SENSOR) man --dir $(DESTDIR)/usr/share/man/man1
 	test -e $(DESTDIR)/etc/mcp-sensor/sensor.toml || \
 		install -D -m 644 deploy/sensor.toml $(DESTDIR)/etc/mcp-sensor/sensor.toml
+	test -e $(DESTDIR)/etc/mcp-sensor/proxy.toml || \
+		install -D -m 644 deploy/proxy.toml $(DESTDIR)/etc/mcp-sensor/proxy.toml

@@ -66,7 +66,7 @@ fn main() -> Result<()> {
         bail!("the built-in rules do not compile")
     };
     let scope = detect::Scope::try_from(&detect::RawScope::default())?;
-    let generation = Arc::new(Generation { rules, scope });
+    let generation = Arc::new(Generation { rules, scope, policy: detect::Policy::default() });
     let (mut ours, mut baseline, mut services, mut later) = (Score::default(), Score::default(), 0, Vec::new());
     for capture in captures {
         let name = capture.get("file").and_then(Value::as_str).context("a capture without a file")?;

@@ -96,6 +96,7 @@ pub(crate) fn benches(c: &mut Criterion) {
     let generation = Arc::new(Generation {
         rules: detect::rules::compile(&detect::rules::builtin()).unwrap(),
         scope: Scope::try_from(&RawScope::default()).unwrap(),
+        policy: detect::Policy::default(),
     });
     let mut group = c.benchmark_group("path");
     group.sample_size(10);

@@ -7,8 +7,9 @@ use capture::MAX_SNAPLEN;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use detect::Classification;
+use detect::{Classification, RawAction, RawActions};
 use net::Timestamp;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 const EXIT_CODES: &str = "\
@@ -85,6 +86,9 @@ pub(crate) struct Overrides {
     /// Where counters can be read; given by [`Serving`], which only live commands have.
     #[arg(skip)]
     pub(crate) metrics: Option<String>,
+    /// Given by the command that has them, which is [`Proxy`].
+    #[arg(skip)]
+    pub(crate) proxy: ProxyFlags,
 }
 
 /// Options of every command that listens to live traffic.
@@ -114,10 +118,15 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Listen to span ports or taps and tell what MCP passes by
     Capture(Capture),
+    /// Be the proxy through which clients reach the web, and tell or stop what MCP passes
+    Proxy(Proxy),
     /// Listen to every source of the configuration, as a service does
     Run(Run),
     /// Tell whether interfaces show what the sensor needs, and what would help
     Doctor(crate::doctor::args::Doctor),
+    /// Make, show and hand out the CA that signs for servers
+    #[command(subcommand)]
+    Ca(crate::ca::args::Ca),
     /// Check, test and look up rules
     #[command(subcommand)]
     Rules(Rules),
@@ -263,6 +272,164 @@ fn interface(name: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err("no name of an interface; `ip link` lists them".to_owned())
+}
+
+const PROXY_HELP: &str = "\
+Output:
+  on a terminal  a table of the servers found so far, drawn anew as it changes
+  in a pipe      events as JSON, one a line (JSONL), and nothing else
+  -o FILE        events behind those that the file holds, and the table if on a terminal, unless -q is given
+  -o -           events to standard output and nothing else
+
+The sections [proxy] and [actions] of the configuration hold here, too; options lie over them.
+Its [[sink]] and [metrics] sections are for `run`.
+
+Signals:
+  INT, TERM      take no more connections, let those at work end for some seconds, and end with status 0; a second one
+                 ends at once
+  HUP            read configuration and rules anew, and open the file of events anew. Where they cannot be read, the old
+                 ones stay in force, and a notice says why
+
+Examples:
+  mcp-sensor ca init --dir ca
+  mcp-sensor proxy --ca-cert ca/ca.pem --ca-key ca/ca.key
+  HTTPS_PROXY=http://127.0.0.1:8080 curl --cacert ca/ca.pem https://www.example.com/
+  mcp-sensor proxy --action shadow=block --action denied=block -o events.jsonl
+  mcp-sensor proxy --action shadow=redirect --redirect-to https://mcp.corp.example/mcp";
+
+#[derive(Args, Debug)]
+#[command(after_help = PROXY_HELP)]
+pub(crate) struct Proxy {
+    #[command(flatten)]
+    pub(crate) flags: ProxyFlags,
+    /// Where events go; - is standard output
+    #[arg(short, long, env = "MCP_SENSOR_OUTPUT", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Serve /metrics for Prometheus, /healthz and /readyz at this address, such as 127.0.0.1:9464
+    #[arg(long, env = "MCP_SENSOR_METRICS", hide_env_values = true, value_name = "ADDR")]
+    pub(crate) metrics: Option<String>,
+    /// Threads that serve clients, from 1 to 64 [default: one a core]
+    #[arg(long, env = "MCP_SENSOR_THREADS", hide_env_values = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_THREADS)))]
+    pub(crate) threads: Option<u16>,
+    /// Also write look-alikes, which resemble MCP and are something else
+    #[arg(long, env = "MCP_SENSOR_LOOK_ALIKES", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) look_alikes: bool,
+}
+
+impl Proxy {
+    /// What lies over the configuration file.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides {
+            threads: self.threads,
+            look_alikes: self.look_alikes,
+            metrics: self.metrics.clone(),
+            proxy: self.flags.clone(),
+        }
+    }
+}
+
+/// What lies over `[proxy]` and `[actions]`.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ProxyFlags {
+    /// Address and port for clients; may be repeated [default: those of the configuration, else 127.0.0.1:8080]
+    #[arg(short, long, env = "MCP_SENSOR_LISTEN", hide_env_values = true, value_name = "ADDR", value_delimiter = ',')]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Certificate of the CA that signs for servers, as `ca init` makes it [default: /etc/mcp-sensor/ca.pem]
+    #[arg(long, env = "MCP_SENSOR_CA_CERT", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// Its private key [default: /etc/mcp-sensor/ca.key]
+    #[arg(long, env = "MCP_SENSOR_CA_KEY", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca_key: Option<PathBuf>,
+    /// Open no TLS: only names of servers are seen, and what is said in the clear
+    #[arg(long, env = "MCP_SENSOR_NO_INTERCEPT", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(crate) no_intercept: bool,
+    /// What is done about servers of a class: allow, log, block or redirect; may be repeated
+    #[arg(long, env = "MCP_SENSOR_ACTION", hide_env_values = true, value_name = "CLASS=ACTION", value_delimiter = ',')]
+    #[arg(value_parser = action)]
+    pub(crate) action: Vec<(Acted, RawAction)>,
+    /// Where `redirect` sends clients: URL of the company's portal
+    #[arg(long, env = "MCP_SENSOR_REDIRECT_TO", hide_env_values = true, value_name = "URL")]
+    pub(crate) redirect_to: Option<String>,
+    /// Stop nothing; only write down what would be done
+    #[arg(long, env = "MCP_SENSOR_DRY_RUN", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub(crate) dry_run: bool,
+    /// Network of clients that may use the proxy; may be repeated
+    #[arg(long, env = "MCP_SENSOR_CLIENT", hide_env_values = true, value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) client: Vec<String>,
+    /// File of users that may use it, as `htpasswd -B` writes it
+    #[arg(long, env = "MCP_SENSOR_CREDENTIALS", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) credentials: Option<PathBuf>,
+    /// Network that may be connected to although it is refused by default, such as 127.0.0.0/8; may be repeated
+    #[arg(long, env = "MCP_SENSOR_ALLOW_DESTINATION", hide_env_values = true)]
+    #[arg(value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) allow_destination: Vec<String>,
+    /// Further CAs that servers are trusted by, beside those of the system; may be repeated
+    #[arg(long, env = "MCP_SENSOR_UPSTREAM_CA", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) upstream_ca: Vec<PathBuf>,
+}
+
+impl ProxyFlags {
+    /// Puts actions in the place of what the configuration says.
+    pub(crate) fn act(&self, actions: &mut RawActions) {
+        for (class, action) in &self.action {
+            *class.of(actions) = *action;
+        }
+        actions.redirect_to = self.redirect_to.clone().or(actions.redirect_to.take());
+        actions.dry_run |= self.dry_run;
+    }
+}
+
+/// A class that something can be done about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Acted {
+    Portal,
+    Sanctioned,
+    SanctionedDirect,
+    Published,
+    Denied,
+    Shadow,
+    Unknown,
+}
+
+impl Acted {
+    fn of(self, actions: &mut RawActions) -> &mut RawAction {
+        match self {
+            Self::Portal => &mut actions.portal,
+            Self::Sanctioned => &mut actions.sanctioned,
+            Self::SanctionedDirect => &mut actions.sanctioned_direct,
+            Self::Published => &mut actions.published,
+            Self::Denied => &mut actions.denied,
+            Self::Shadow => &mut actions.shadow,
+            Self::Unknown => &mut actions.unknown,
+        }
+    }
+}
+
+/// Reads `shadow=block`.
+fn action(text: &str) -> Result<(Acted, RawAction), String> {
+    const ACTIONS: [(&str, RawAction); 4] = [
+        ("allow", RawAction::Allow),
+        ("log", RawAction::Log),
+        ("block", RawAction::Block),
+        ("redirect", RawAction::Redirect),
+    ];
+    let (class, action) = text.split_once('=').ok_or("write it like `shadow=block`")?;
+    let class = Acted::from_str(class.trim(), true).map_err(|_| {
+        let classes: Vec<_> = Acted::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
+        let names: Vec<&str> = classes.iter().map(|value| value.get_name()).collect();
+        format!("`{class}` is no class; there are {}", names.join(", "))
+    })?;
+    let known = ACTIONS.into_iter().find(|(name, _)| *name == action.trim());
+    let (_, action) = known.ok_or_else(|| format!("`{action}` is no action; there are allow, log, block, redirect"))?;
+    Ok((class, action))
 }
 
 const RUN_HELP: &str = "\

@@ -40,6 +40,22 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
     })
 }
 
+/// Reads a file that holds a secret.
+///
+/// # Errors
+///
+/// As [`read`]; also where everybody may read it.
+pub(crate) fn read_secret(path: &Path) -> Result<String, String> {
+    let open = path.metadata().is_ok_and(|meta| meta.is_file() && meta.mode() & 0o004 != 0);
+    if open {
+        let name = path.display();
+        return Err(format!(
+            "{name} holds a secret, and everybody on this machine may read it; run `chmod o-r` on it first"
+        ));
+    }
+    read(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +74,9 @@ mod tests {
         assert_eq!(read(&path).unwrap(), "fine");
         fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         assert!(read(&path).unwrap_err().contains("chmod o-w"));
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(read_secret(&path).unwrap_err().contains("chmod o-r"));
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(read_secret(&path).unwrap(), "fine");
     }
 }

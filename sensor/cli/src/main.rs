@@ -3,6 +3,7 @@
 #[cfg(feature = "mimalloc")]
 mod allocator;
 mod args;
+mod ca;
 mod carve;
 mod config;
 mod doctor;
@@ -58,7 +59,9 @@ fn run(cli: &Cli, log: &Log) -> Outcome {
             replay::run(&cli.common, args, log)
         }
         Command::Capture(args) => live::capture(&cli.common, args, log),
+        Command::Proxy(args) => live::proxy(&cli.common, args, log),
         Command::Run(args) => live::run(&cli.common, args, log),
+        Command::Ca(command) => ca::run(&cli.common, command, log),
         Command::Doctor(args) => doctor::run(&cli.common, args, log),
         Command::Rules(command) => rules::run(&cli.common, command, log),
         Command::Config(command) => configuration(cli, command, log),
@@ -73,7 +76,7 @@ fn configuration(cli: &Cli, command: &ConfigCommand, log: &Log) -> Outcome {
         ConfigCommand::Check { overrides } => {
             let config = config::Config::load(&cli.common, overrides)?;
             rules::load(&config, log)?;
-            writeln!(out, "ok")?;
+            writeln!(out, "ok: {}", config.in_short())?;
         }
         ConfigCommand::Show { overrides } => {
             let config = config::Config::load(&cli.common, overrides)?;

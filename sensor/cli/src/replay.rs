@@ -72,7 +72,11 @@ fn plan(args: &Replay, quiet: bool, terminal: bool) -> Result<Plan<'_>, Failure>
 pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
     let plan = plan(args, common.quiet, io::stdout().is_terminal())?;
     let config = Config::load(common, &args.overrides)?;
-    let generation = Arc::new(Generation { rules: rules::load(&config, log)?, scope: config.scope.clone() });
+    let generation = Arc::new(Generation {
+        rules: rules::load(&config, log)?,
+        scope: config.scope.clone(),
+        policy: config.policy.clone(),
+    });
 
     let stdin = args.paths.iter().any(|p| p == Path::new("-"));
     if stdin && io::stdin().is_terminal() {

@@ -44,10 +44,10 @@ impl Correlator {
         open.missed = missed;
         open.primary.last = open.primary.last.max(place);
         for signal in std::mem::take(&mut seen.signals) {
-            open.primary.signal(signal);
+            open.primary.signals.add(signal);
         }
         if let Some(name) = resolved {
-            open.primary.structure("mcp.host.resolved", "dns.answer", Weight::Medium, &name, 0);
+            open.primary.signals.structure("mcp.host.resolved", "dns.answer", Weight::Medium, &name, 0);
             seen.host = name;
         }
         open.contact = Some(Box::new(seen));

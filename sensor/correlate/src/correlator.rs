@@ -135,6 +135,7 @@ impl Correlator {
                 };
                 self.notice(ts, code, text, Some(flow), out);
             }
+            What::Proxy(news) => self.proxy_news(&news, (ts, missed), &flow, out),
             What::Fault => {
                 let (flow, _) = self.desk().flow(&flow, None, missed);
                 let text = "a fault in the sensor's own code; the rest of this flow was not looked at".to_owned();
@@ -283,6 +284,7 @@ impl Correlator {
             look_alike,
             websocket,
             bytes,
+            acted,
         } = update;
         let Some(open) = self.open.get_mut(&key) else { return };
         if let Some(request) = request {
@@ -316,7 +318,7 @@ impl Correlator {
         }
         open.look_alike = look_alike.or(open.look_alike);
         for signal in signals {
-            open.primary.signal(signal);
+            open.primary.signals.add(signal);
         }
         if let Some(document) = document {
             if let Some(provider) = document.provider {
@@ -344,6 +346,9 @@ impl Correlator {
         self.join_conversation(key, ts);
         for seen in messages {
             self.message(key, place, &seen, out);
+        }
+        if let Some((acted, open)) = acted.zip(self.open.get_mut(&key)) {
+            open.acts(acted);
         }
         if let Some((why, open)) = undecoded.zip(self.open.get(&key)) {
             let (flow, _) = self.desk().flow(&open.flow, open.asks_for, open.missed);
@@ -378,8 +383,9 @@ impl Correlator {
         for unit in std::iter::once(&open.primary).chain(&open.extra) {
             let (assessment, _) = assess(open, unit);
             let raised = matches!(assessment, Assessment::Mcp(c) if c >= Confidence::Likely && unit.written.is_none_or(|w| w < Confidence::Likely));
+            let acted = open.acted_on(unit).is_some();
             let undecided = unit.written.is_none() || raised;
-            if undecided && complete(open, unit, assessment) {
+            if acted || (undecided && complete(open, unit, assessment)) {
                 ready.push(unit.seq);
             }
         }
@@ -435,7 +441,7 @@ impl Correlator {
 
 /// An extra unit is judged by its own messages; what the first exchange looked like says nothing of it.
 pub(crate) fn context(open: &Open, unit: &Unit) -> detect::Context {
-    if unit.seq == open.primary.seq { open.context() } else { detect::Context::default() }
+    if unit.seq == open.primary.seq { open.around().context() } else { detect::Context::default() }
 }
 
 /// Whether a unit can be decided now.

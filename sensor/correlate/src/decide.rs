@@ -3,6 +3,7 @@
 use crate::conversation::{Key, MAX_FLOWS};
 use crate::correlator::{Correlator, Out};
 use crate::detection;
+use crate::proxy::action_of;
 use crate::record::{self, Change, NoticeCode, Record, ServerKey};
 use crate::servers::{self, MAX_CLIENTS, Server, Servers};
 use crate::trace::assess;
@@ -14,7 +15,9 @@ impl Correlator {
     /// Assesses a unit, and writes its detection if it is one.
     pub(crate) fn decide(&mut self, key: ExchangeKey, seq: u32, out: Out<'_>) {
         let Some(open) = self.open.get_mut(&key) else { return };
-        let primary = Some(&open.primary).filter(|unit| unit.seq == seq);
+        // What was stopped is written, whatever it is.
+        let acted = open.acted.take_if(|(of, _)| *of == seq).map(|(_, acted)| acted);
+        let primary = Some(&open.primary).filter(|unit| unit.seq == seq && acted.is_none());
         if let Some((Assessment::Mcp(confidence), Some(trace))) = primary.map(|unit| assess(open, unit)) {
             self.decide_trace(key, (trace, confidence), out);
             return;
@@ -24,18 +27,21 @@ impl Correlator {
             for (limit, n) in [
                 ("calls_per_detection", &mut unit.calls_not_kept),
                 ("answers_per_detection", &mut unit.answers_not_kept),
-                ("signals_per_detection", &mut unit.signals_not_kept),
+                ("signals_per_detection", &mut unit.signals.not_kept),
                 ("names_per_detection", &mut unit.told.not_kept),
             ] {
                 self.totals.met(limit, std::mem::take(n));
             }
-            if seq == open.primary.seq { open.context() } else { detect::Context::default() }
+            if seq == open.primary.seq { open.around().context() } else { detect::Context::default() }
         };
         let Some(unit) = open.unit(seq) else { return };
         let assessment = Assessment::of(&unit.signals, &context);
-        let (confidence, look_alike) = match assessment {
-            Assessment::Mcp(confidence) => (confidence, None),
-            Assessment::LookAlike(what) => {
+        let by_itself = matches!(assessment, Assessment::Mcp(_));
+        let (confidence, look_alike) = match (assessment, &acted) {
+            (Assessment::Mcp(confidence), None) => (confidence, None),
+            (Assessment::Mcp(confidence), Some(acted)) => (confidence.max(acted.confidence), None),
+            (_, Some(acted)) => (acted.confidence, None),
+            (Assessment::LookAlike(what), None) => {
                 if unit.written.is_none() {
                     *self.totals.look_alikes.entry(what.word().to_owned()).or_default() += 1;
                 }
@@ -45,12 +51,13 @@ impl Correlator {
                 }
                 (Confidence::Possible, Some(what))
             }
-            Assessment::Nothing => return,
+            (Assessment::Nothing, None) => return,
         };
         unit.written = Some(confidence);
         unit.writes += 1;
         let mut unit = unit.clone();
-        let outcome = open.outcome(&unit);
+        let stopped = acted.as_deref().is_some_and(|acted| acted.taken.stops());
+        let outcome = if stopped { "blocked" } else { open.outcome(&unit) };
         settle_versions(&mut unit, open, outcome);
         let ts = unit.last_ts().max(self.now);
         let conversation = if look_alike.is_none() { self.conversation_of(key, &unit, outcome, ts, out) } else { None };
@@ -69,9 +76,13 @@ impl Correlator {
             ip: server_ip,
             port: open.flow.server.port(),
             path: seen_path,
-            resolved: self.names.says(host, server_ip),
+            resolved: self.names.says(host, server_ip) || open.proxy().is_some_and(|proxy| proxy.verified),
         };
+        let resolved = seen.resolved;
         let mut classified = classify(&self.options.generation.scope, client_ip, &seen, confidence);
+        if let Some(acted) = &acted {
+            classified.classification = acted.classification;
+        }
         if look_alike.is_some() {
             classified.classification = Classification::LookAlike;
         }
@@ -79,7 +90,10 @@ impl Correlator {
         for signal in unit.signals.iter().filter(|s| s.kind == detect::SignalKind::Structure) {
             *self.totals.signals.entry(signal.id.clone()).or_default() += 1;
         }
-        *self.totals.detections.entry(format!("{}/{}", classification.word(), confidence.word())).or_default() += 1;
+        let done = acted.as_ref().map(|acted| acted.taken).filter(|taken| taken.stops());
+        let done = done.map(|taken| format!("/{}", taken.word())).unwrap_or_default();
+        let counted = format!("{}/{}{done}", classification.word(), confidence.word());
+        *self.totals.detections.entry(counted).or_default() += 1;
         let unproved = classified.name_unproved.then(|| format!("{host} is the name of a portal or approved server, but nothing beyond the name says that {server_ip} is it"));
         let mismatch = unit.mismatch.then(|| "an Mcp-* header contradicts the body".to_owned());
         let (contact, inside) = (open.contact.clone(), open.inside().map(|tls| tls.sni.clone()));
@@ -88,15 +102,23 @@ impl Correlator {
         let other = |sni: &str| asked && !sni.is_empty() && detect::hosts::normal_host(sni) != host;
         let inner = inside.filter(|sni| look_alike.is_none() && other(sni));
         let inner = inner.map(|sni| format!("TLS was set up for {sni}, but inside of it {host} was asked for"));
-        let makes_server = look_alike.is_none() && outcome != "refused" && !question;
+        // What could not be inspected says nothing of the server.
+        let judged = by_itself || acted.as_deref().is_none_or(|acted| acted.cause == "policy");
+        let makes_server = look_alike.is_none() && outcome != "refused" && !question && judged;
         let desk = detection::Desk { options: &self.options, who: &self.who, now: self.now };
         let mut made = detection::build(desk, open, &unit, known, outcome, confidence, classification, look_alike);
+        if let Some(acted) = &acted {
+            made.action = action_of(acted);
+        }
         let ids = (conversation, key.0);
         if let Some(server) = server.filter(|_| makes_server) {
             if let Some(open) = self.open.get_mut(&key) {
                 open.server = Some(server.clone());
             }
             made.novel = self.server(&server, &unit, &made, ts, out);
+            if let Some(server) = self.servers.all.get_mut(&server) {
+                server.resolved |= resolved;
+            }
             self.conversation_learns(ids, Some(server), &unit, &made, ts);
         } else if look_alike.is_none() {
             self.conversation_learns(ids, None, &unit, &made, ts);
@@ -243,6 +265,7 @@ impl Correlator {
                 classification: made.classification,
                 why: String::new(),
                 header_mismatch: false,
+                resolved: false,
                 charged: 0,
             })
         });
@@ -415,6 +438,7 @@ fn outcome_word(word: &str) -> &'static str {
     match word {
         "answered" => "answered",
         "challenged" => "challenged",
+        "blocked" => "blocked",
         _ => "unseen",
     }
 }

@@ -3,6 +3,7 @@
 use crate::Options;
 use crate::conversation::Conversation;
 use crate::decide::ordered;
+use crate::proxy::user_of;
 use crate::record::{
     ActionRecord, Auth, Call, Detection, Endpoint, Flow, Http, Jwt, LimitsMet, Mcp, SCHEMA, SessionRecord, Source, Tls,
     User,
@@ -75,7 +76,8 @@ impl Desk<'_> {
             flow.client.forwarded_for = Some(ip.to_string());
         }
         (flow.client.name, flow.client.name_from) = client.name.unzip();
-        (flow, client.user)
+        // Who showed a password at the proxy is known better than who an address belongs to.
+        (flow, facts.proxy.as_deref().and_then(user_of).or(client.user))
     }
 }
 
@@ -106,7 +108,7 @@ fn call(call: &CallState) -> Call {
     let id = call.id.as_ref().map(|id| match id {
         mcp::Id::Number(n) => n.clone(),
         mcp::Id::Text(t) if mcp::looks_secret(t) => "…".to_owned(),
-        mcp::Id::Text(t) => t.clone(),
+        mcp::Id::Text(t) => t.get(..t.floor_char_boundary(mcp::MAX_TEXT)).unwrap_or_default().to_owned(),
         mcp::Id::Null => "null".to_owned(),
     });
     Call {
@@ -172,6 +174,7 @@ fn visibility(open: &Open) -> &'static str {
         Some(ContactKind::Quic) => "quic_metadata",
         Some(ContactKind::Dns) => "dns",
         None if open.inside().is_some() => "keylog",
+        None if open.proxy().is_some_and(|proxy| proxy.tls.is_some()) => "intercepted",
         None => "cleartext",
     }
 }
@@ -182,7 +185,7 @@ fn tls(open: &Open) -> Option<Tls> {
     let seen = match contact {
         Some(contact) if contact.kind == ContactKind::Dns => return None,
         Some(contact) => &contact.tls,
-        None => open.inside()?,
+        None => open.inside().or(open.proxy().and_then(|proxy| proxy.tls.as_ref()))?,
     };
     Some(Tls {
         sni: seen.sni.clone(),
@@ -240,7 +243,17 @@ pub(crate) fn build(
         &unit.seq.to_be_bytes(),
         &unit.writes.to_be_bytes(),
     ]);
-    let taken = if options.passive { Action::Log } else { Action::None };
+    let decision = options.generation.policy.decide(classification, confidence);
+    let action = ActionRecord {
+        decided: decision.action,
+        taken: if options.passive || open.proxy().is_some() { Action::Log } else { Action::None },
+        stage: stage(open, unit).to_owned(),
+        policy: decision.policy.to_owned(),
+        cause: "policy".to_owned(),
+        dry_run: decision.dry_run,
+        delivered: None,
+        reason: None,
+    };
     Detection {
         schema: SCHEMA,
         ts: unit.ts,
@@ -248,9 +261,14 @@ pub(crate) fn build(
         sensor: options.sensor.clone(),
         rules_generation: options.generation.rules.hash().to_owned(),
         source: Source {
-            kind: if options.live { "interface" } else { "pcap" }.to_owned(),
+            kind: match () {
+                () if open.proxy().is_some() => "proxy",
+                () if options.live => "interface",
+                () => "pcap",
+            }
+            .to_owned(),
             name: options.files.get(usize::from(unit.first.file)).cloned().unwrap_or_default(),
-            packets: [unit.first.in_file, last],
+            packets: if open.proxy().is_some() { [0; 2] } else { [unit.first.in_file, last] },
         },
         flow,
         user,
@@ -265,14 +283,7 @@ pub(crate) fn build(
         severity,
         classification,
         look_alike: look_alike.map(|l| l.word().to_owned()),
-        action: ActionRecord {
-            decided: Action::Log,
-            taken,
-            stage: stage(open, unit).to_owned(),
-            policy: "default".to_owned(),
-            cause: "policy".to_owned(),
-            dry_run: false,
-        },
+        action,
         limits: LimitsMet {
             body_truncated_at: open.ended.iter().flatten().find_map(|e| e.truncated_at),
             undecoded: undecoded.map(str::to_owned),
@@ -305,7 +316,7 @@ fn http(open: &Open) -> Option<Http> {
     Some(Http {
         version: request.map(|r| r.version).or(response.map(|r| r.version)).unwrap_or("").to_owned(),
         method: request.map(|r| r.method.clone()).unwrap_or_default(),
-        scheme: if open.inside().is_some() { "https" } else { request.map_or("http", |r| r.scheme) }.to_owned(),
+        scheme: if tls(open).is_some() { "https" } else { request.map_or("http", |r| r.scheme) }.to_owned(),
         host: request.map(|r| r.host.clone()).unwrap_or_default(),
         path: request.map(|r| r.path().clean.clone()).unwrap_or_default(),
         status: open.status(),

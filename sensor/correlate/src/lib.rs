@@ -12,6 +12,7 @@ mod messages;
 mod names;
 mod notices;
 mod open;
+mod proxy;
 mod servers;
 mod trace;
 mod unit;

@@ -97,10 +97,10 @@ mod tests {
             excerpt: String::new(),
             offset: 0,
         };
-        for (n, not_kept) in [(crate::unit::MAX_SIGNALS, 0), (crate::unit::MAX_SIGNALS + 2, 2)] {
+        for (n, not_kept) in [(detect::MAX_SIGNALS, 0), (detect::MAX_SIGNALS + 2, 2)] {
             // The second time round all but two are known.
-            (0..n).for_each(|n| unit.signal(signal(n)));
-            assert_eq!((unit.signals.len(), unit.signals_not_kept), (crate::unit::MAX_SIGNALS, not_kept));
+            (0..n).for_each(|n| unit.signals.add(signal(n)));
+            assert_eq!((unit.signals.len(), unit.signals.not_kept), (detect::MAX_SIGNALS, not_kept));
         }
     }
 

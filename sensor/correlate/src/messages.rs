@@ -47,11 +47,11 @@ impl Correlator {
         let Some(open) = self.open.get_mut(&key) else { return };
         let on = detect::Side::of(seen.dir).body_field();
         open.sse |= seen.sse;
-        open.primary.show_what_was_hit(seen, on);
+        open.primary.signals.show_what_was_hit(seen, on);
         let conversation = open.conversation.and_then(|id| self.conversations.touch(id, seen.ts));
         let proved = conversation.as_ref().is_some_and(|c| c.proved);
         let m = &seen.message;
-        let foreign = matches!(seen.verdict, Verdict::LookAlike(_)) && !proved;
+        let foreign = seen.is_foreign() && !proved;
         let mismatch = seen.dir == Direction::ToServer
             && open.request.as_deref().is_some_and(|r| mcp::header_mismatch(&r.facts, m));
         match m.kind() {
@@ -63,7 +63,7 @@ impl Correlator {
                 if m.kind() == Kind::Notification && !to_primary {
                     if open.primary.written.is_none() {
                         open.primary.told.message(seen, None);
-                        open.primary.message_signal(seen, on);
+                        open.primary.signals.message(seen, on);
                         open.primary.last = open.primary.last.max(place);
                         return;
                     }
@@ -77,9 +77,15 @@ impl Correlator {
                 }
                 unit.mismatch |= mismatch;
                 unit.last = unit.last.max(place);
-                unit.message_signal(seen, on);
+                unit.signals.message(seen, on);
                 if proved && m.jsonrpc {
-                    unit.structure("mcp.proof.conversation", on, Weight::Proof, &m.evidence.excerpt, m.evidence.offset);
+                    unit.signals.structure(
+                        "mcp.proof.conversation",
+                        on,
+                        Weight::Proof,
+                        &m.evidence.excerpt,
+                        m.evidence.offset,
+                    );
                 }
                 let (deadline, seq) = (unit.deadline, unit.seq);
                 if let (Some(conversation), Some(id), Kind::Request) = (conversation, &m.id, m.kind()) {
@@ -90,7 +96,7 @@ impl Correlator {
                 }
             }
             Kind::Result | Kind::Error => self.answer(key, place, seen, on, proved, out),
-            Kind::Other => open.primary.message_signal(seen, on),
+            Kind::Other => open.primary.signals.message(seen, on),
         }
     }
 
@@ -130,7 +136,7 @@ impl Correlator {
         if let Some((other, seq)) = elsewhere {
             // It answers a call of this conversation: that makes the stream it came on MCP, too.
             if seen.verdict == Verdict::Neutral || proved {
-                open.primary.structure(
+                open.primary.signals.structure(
                     "mcp.shape.answers-call",
                     on,
                     Weight::Strong,
@@ -138,7 +144,7 @@ impl Correlator {
                     seen.message.evidence.offset,
                 );
             }
-            open.primary.message_signal(seen, on);
+            open.primary.signals.message(seen, on);
             open.primary.replied |= seen.dir == Direction::ToClient && open.primary.calls.is_empty();
             let told_here = open.primary.written.is_none();
             let mut late = None;
@@ -165,8 +171,8 @@ impl Correlator {
             return;
         }
         // An answer to nothing we saw.
-        let foreign = matches!(seen.verdict, Verdict::LookAlike(_));
-        let shows = matches!(seen.verdict, Verdict::Proof(_) | Verdict::Strong(_));
+        let foreign = seen.is_foreign();
+        let shows = seen.shows();
         if open.primary.written.is_none() {
             let unit = &mut open.primary;
             if !foreign {
@@ -174,13 +180,13 @@ impl Correlator {
                 unit.replied |= seen.dir == Direction::ToClient;
                 unit.keep_early(seen);
             }
-            unit.message_signal(seen, on);
+            unit.signals.message(seen, on);
             unit.last = unit.last.max(place);
             if proved && seen.message.jsonrpc {
-                unit.structure("mcp.proof.conversation", on, Weight::Proof, "", 0);
+                unit.signals.structure("mcp.proof.conversation", on, Weight::Proof, "", 0);
             }
         } else if shows && open.primary.written < Some(Confidence::Likely) {
-            open.primary.message_signal(seen, on);
+            open.primary.signals.message(seen, on);
             open.primary.told.message(seen, None);
         } else if !foreign {
             self.late(key, &Late::message(seen));
@@ -228,12 +234,18 @@ impl Correlator {
         if open.look_alike.is_some() {
             return;
         }
-        open.primary.structure("mcp.proof.sse-chain", "url", Weight::Proof, "", 0);
+        open.primary.signals.structure("mcp.proof.sse-chain", "url", Weight::Proof, "", 0);
         let Some(conversation) = self.conversations.touch(id, self.now) else { return };
         conversation.proved = true;
         let stream = conversation.stream.filter(|s| *s != key);
         if let Some(stream) = stream.and_then(|s| self.open.get_mut(&s)) {
-            stream.primary.structure("mcp.proof.sse-chain", "response.body", Weight::Proof, "event: endpoint", 0);
+            stream.primary.signals.structure(
+                "mcp.proof.sse-chain",
+                "response.body",
+                Weight::Proof,
+                "event: endpoint",
+                0,
+            );
         }
     }
 }
@@ -271,15 +283,5 @@ fn answered(unit: &mut Unit, seen: &MessageSeen, on: &str, place: Place, method:
     unit.told.message(seen, Some(method));
     unit.replied |= seen.dir == Direction::ToClient;
     unit.last = unit.last.max(place);
-    unit.message_signal(seen, on);
-    let shows = matches!(seen.verdict, Verdict::Proof(_) | Verdict::Strong(_));
-    if strong && shows {
-        unit.structure(
-            "mcp.proof.answered",
-            on,
-            Weight::Proof,
-            &seen.message.evidence.excerpt,
-            seen.message.evidence.offset,
-        );
-    }
+    unit.signals.answer(seen, on, strong);
 }

@@ -7,7 +7,7 @@ mod stats;
 
 pub use flow::{Endpoint, Flow, NameFrom, User, UserFrom};
 pub use notice::{Notice, NoticeCode};
-pub use stats::Stats;
+pub use stats::{Latency, ProxyStats, Stats};
 
 use detect::{Action, Classification, Confidence, Severity, Signal};
 use net::Timestamp;
@@ -33,6 +33,11 @@ pub enum Record {
     Notice(Notice),
     /// Totals that add up.
     Stats(Box<Stats>),
+}
+
+/// Packets are counted from 1 on.
+fn no_packets(packets: &[u64; 2]) -> bool {
+    *packets == [0; 2]
 }
 
 /// Serialises as RFC 3339 with microseconds.
@@ -94,7 +99,9 @@ pub struct Source {
     pub kind: String,
     /// Base name of the file, or the interface.
     pub name: String,
-    /// First and last packet, 1-based, numbered within the file that holds the first one.
+    /// First and last packet, 1-based, numbered within the file that holds the first one; absent for a proxy, which
+    /// sees none.
+    #[serde(skip_serializing_if = "no_packets")]
     pub packets: [u64; 2],
 }
 
@@ -348,6 +355,12 @@ pub struct ActionRecord {
     pub cause: String,
     /// The policy only pretends.
     pub dry_run: bool,
+    /// How much of what was stopped reached the server: `none`, `partial` or `whole`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<String>,
+    /// More about the cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Where looking stopped.

@@ -31,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) classification: Classification,
     pub(crate) why: String,
     pub(crate) header_mismatch: bool,
+    /// Evidence beyond its name was seen for that name: it was resolved so, or its certificate was verified.
+    pub(crate) resolved: bool,
     /// What it weighed when it was last weighed, in bytes.
     pub(crate) charged: usize,
 }
@@ -108,7 +110,7 @@ impl Servers {
         for (key, server) in &mut self.all {
             let client = server.clients.first().and_then(|client| client.parse().ok());
             let (Ok(ip), Some(client)) = (key.ip.parse(), client) else { continue };
-            let resolved = names.says(&key.host, ip);
+            let resolved = server.resolved || names.says(&key.host, ip);
             let seen = Seen { host: &key.host, ip, port: key.port, path: &key.path, resolved };
             let now = classify(scope, client, &seen, server.confidence).classification;
             if now != server.classification {

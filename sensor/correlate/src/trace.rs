@@ -12,32 +12,14 @@ pub(crate) fn assess(open: &Open, unit: &Unit) -> (Assessment, Option<Trace>) {
     let assessment = Assessment::of(&unit.signals, &context(open, unit));
     let settled = matches!(assessment, Assessment::Mcp(c) if c >= Confidence::Likely);
     // What is fetched or asked for explains a name or path better than the guess that a server is there.
-    match open.verdict().filter(|_| !settled && unit.seq == open.primary.seq) {
+    let trace = || open.trace.as_deref().and_then(|trace| open.around().trace(trace));
+    match Some(unit.seq).filter(|seq| !settled && *seq == open.primary.seq).and_then(|_| trace()) {
         Some((trace, confidence)) => (Assessment::Mcp(confidence), Some(trace)),
         None => (assessment, None),
     }
 }
 
 impl Open {
-    /// What the traces amount to, given how the request was made and answered.
-    fn verdict(&self) -> Option<(Trace, Confidence)> {
-        let trace = self.trace.as_deref()?;
-        let request = self.request.as_deref();
-        let response = self.response.as_deref();
-        let failed = response.is_some_and(|r| r.status >= 400);
-        let browsed = request.is_some_and(|r| r.facts.accepts_html);
-        let page = response.is_some_and(|r| r.facts.is_html);
-        let bundle = trace.supply.as_ref().is_some_and(|s| s.kind == mcp::SupplyKind::Bundle);
-        trace.verdict(|kind| match kind {
-            // What was asked of the provider counts, whatever came of it.
-            Trace::Provider => false,
-            // Indexes of packages are pages for programs; bundles are fetched by people.
-            Trace::Supply => failed || (browsed && !bundle),
-            Trace::Registry => failed || browsed || page,
-            Trace::Install => failed,
-        })
-    }
-
     /// What a provider is asked to do and says it did, for the record.
     pub(crate) fn provider_side(&self) -> Option<ProviderSide> {
         let provider = self.provider.as_deref()?;
@@ -106,7 +88,7 @@ impl Correlator {
         open.primary.writes += 1;
         let mut unit = open.primary.clone();
         for (_, signal) in open.trace.iter().flat_map(|t| &t.signals) {
-            unit.signal(signal.clone());
+            unit.signals.add(signal.clone());
         }
         self.totals.met("provider_items", open.provider.as_mut().map_or(0, |p| std::mem::take(&mut p.not_kept)));
         let used = open.provider.as_deref().is_some_and(mcp::Provider::shows_use);

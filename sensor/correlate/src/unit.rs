@@ -1,8 +1,8 @@
 //! What becomes one detection: a request with its answer, or an exchange with signals.
 
 use crate::limits;
-use detect::{FlowFacts, MessageSeen, Signal, SignalKind, Weight};
-use mcp::{Id, Kind, Verdict};
+use detect::{FlowFacts, MessageSeen, Signal, Signals};
+use mcp::{Id, Kind};
 use net::{Direction, Place, Timestamp};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,8 +14,6 @@ pub(crate) const MAX_CALLS: usize = 128;
 pub(crate) const MAX_NAMES: usize = 512;
 /// Most units of one exchange that wait for an answer beside its first.
 const MAX_EXTRA: usize = 64;
-/// Most signals kept in one unit.
-pub(crate) const MAX_SIGNALS: usize = 64;
 
 /// One call, and its answer once it has come.
 #[derive(Clone, Debug)]
@@ -200,7 +198,7 @@ pub(crate) struct Unit {
     pub(crate) due: bool,
     pub(crate) calls: Vec<CallState>,
     pub(crate) told: Told,
-    pub(crate) signals: Vec<Signal>,
+    pub(crate) signals: Signals,
     pub(crate) mismatch: bool,
     /// A JSON-RPC message came to the client.
     pub(crate) replied: bool,
@@ -210,8 +208,6 @@ pub(crate) struct Unit {
     pub(crate) calls_not_kept: u64,
     /// Answers without a call beyond [`MAX_CALLS`].
     pub(crate) answers_not_kept: u64,
-    /// Signals beyond [`MAX_SIGNALS`].
-    pub(crate) signals_not_kept: u64,
     /// Written, at this confidence.
     pub(crate) written: Option<detect::Confidence>,
     pub(crate) writes: u32,
@@ -231,27 +227,14 @@ impl Unit {
             due: false,
             calls: Vec::new(),
             told: Told::default(),
-            signals: Vec::new(),
+            signals: Signals::default(),
             mismatch: false,
             replied: false,
             early: Vec::new(),
             calls_not_kept: 0,
             answers_not_kept: 0,
-            signals_not_kept: 0,
             written: None,
             writes: 0,
-        }
-    }
-
-    pub(crate) fn signal(&mut self, signal: Signal) {
-        let known = self.signals.iter().any(|s| s.id == signal.id && s.on == signal.on);
-        if known {
-            return;
-        }
-        if self.signals.len() < MAX_SIGNALS {
-            self.signals.push(signal);
-        } else {
-            self.signals_not_kept += 1;
         }
     }
 
@@ -276,36 +259,6 @@ impl Unit {
             + self.early.iter().map(early).sum::<usize>()
     }
 
-    pub(crate) fn structure(&mut self, id: &str, on: &str, weight: Weight, excerpt: &str, offset: u64) {
-        let (id, on, excerpt) = (id.to_owned(), on.to_owned(), excerpt.to_owned());
-        self.signal(Signal { id, kind: SignalKind::Structure, on, weight, excerpt, offset });
-    }
-
-    /// Pattern hits in a body know where they ended. Where that is in the decisive member of a message, that member
-    /// is the excerpt, already masked.
-    pub(crate) fn show_what_was_hit(&mut self, seen: &MessageSeen, on: &str) {
-        // White space that the excerpt leaves out, in bytes.
-        const SLACK: u64 = 12;
-        let evidence = &seen.message.evidence;
-        let held = evidence.offset..evidence.offset + evidence.excerpt.len() as u64 + SLACK;
-        let bare = |s: &&mut Signal| s.kind == SignalKind::Signature && s.on == on && s.excerpt.is_empty();
-        for signal in self.signals.iter_mut().filter(bare).filter(|s| !seen.sse && held.contains(&s.offset)) {
-            signal.excerpt.clone_from(&evidence.excerpt);
-            signal.offset = evidence.offset;
-        }
-    }
-
-    /// The signal a message proves by itself.
-    pub(crate) fn message_signal(&mut self, seen: &MessageSeen, on: &str) {
-        let (id, weight) = match &seen.verdict {
-            Verdict::Proof(word) => (format!("mcp.proof.{word}"), Weight::Proof),
-            Verdict::Strong(word) => (format!("mcp.shape.{word}"), Weight::Strong),
-            Verdict::Neutral | Verdict::LookAlike(_) => return,
-        };
-        let evidence = &seen.message.evidence;
-        self.structure(&id, on, weight, &evidence.excerpt, evidence.offset);
-    }
-
     /// Adds a request as a call.
     pub(crate) fn call(&mut self, seen: &MessageSeen) {
         let m = &seen.message;
@@ -321,7 +274,7 @@ impl Unit {
             method: method.clone(),
             name: params.and_then(|p| p.name.clone().or_else(|| p.uri.clone())),
             arguments: params.and_then(|p| p.arguments.clone()),
-            strong: matches!(seen.verdict, Verdict::Proof(_) | Verdict::Strong(_)),
+            strong: seen.shows(),
             ts: seen.ts,
             answer: None,
         });
@@ -334,8 +287,7 @@ impl Unit {
         if self.early.len() >= MAX_CALLS {
             self.answers_not_kept += 1;
         } else {
-            let shows = matches!(seen.verdict, Verdict::Proof(_) | Verdict::Strong(_));
-            self.early.push((id.clone(), seen.dir, answer_state(seen), shows));
+            self.early.push((id.clone(), seen.dir, answer_state(seen), seen.shows()));
         }
     }
 
@@ -347,7 +299,7 @@ impl Unit {
         let (_, _, state, shows) = self.early.swap_remove(at);
         call.answer = Some(AnswerState { ts: call.ts, ..state });
         if call.strong && shows {
-            self.structure("mcp.proof.answered", "response.body", Weight::Proof, "", 0);
+            self.signals.early_answer();
         }
     }
 
@@ -355,8 +307,7 @@ impl Unit {
     pub(crate) fn answer(&mut self, seen: &MessageSeen) -> Option<(String, bool)> {
         let m = &seen.message;
         let fits = |c: &&mut CallState| c.answer.is_none() && c.dir != seen.dir && c.id == m.id;
-        // A server that could not even read the request answers with an id of its own (JSON-RPC 2.0 §5).
-        let lone = self.calls.len() == 1 && m.kind() == Kind::Error && !seen.sse;
+        let lone = detect::lone_answer(self.calls.len(), seen);
         let call = match self.calls.iter_mut().find(fits) {
             Some(call) => call,
             None => self.calls.iter_mut().find(|c| lone && c.answer.is_none() && c.dir != seen.dir)?,
@@ -413,6 +364,8 @@ pub(crate) struct Open {
     pub(crate) provider: Option<Box<mcp::Provider>>,
     /// Traces of MCP where none is spoken.
     pub(crate) trace: Option<Box<detect::TraceSeen>>,
+    /// What our own proxy did about one of its units, until the record of that is written.
+    pub(crate) acted: Option<(u32, Box<detect::Acted>)>,
     pub(crate) over: bool,
     pub(crate) units: u32,
     /// Units that were decided early because [`MAX_EXTRA`] others came after them; not yet added to the totals.
@@ -447,6 +400,7 @@ impl Open {
             resource: None,
             provider: None,
             trace: None,
+            acted: None,
             over: false,
             units: 1,
             units_hurried: 0,
@@ -517,31 +471,15 @@ impl Open {
         if self.primary.seq == seq { Some(&mut self.primary) } else { self.extra.iter_mut().find(|u| u.seq == seq) }
     }
 
-    /// What speaks against mere names, paths and patterns.
-    pub(crate) fn context(&self) -> detect::Context {
-        let request = self.request.as_deref();
-        let response = self.response.as_deref();
-        let html = request.is_some_and(|r| r.facts.accepts_html || r.facts.path.is_asset)
-            || response.is_some_and(|r| r.facts.is_html);
-        // A CORS preflight says what a page would like to do; the request that follows says what it does.
-        let preflight = request.is_some_and(|r| r.method == "OPTIONS");
-        let form = request.is_some_and(|r| r.is_form);
-        // What a GET got that is neither JSON nor an event stream is a document.
-        let got = request.is_some_and(|r| matches!(r.method.as_str(), "GET" | "HEAD"));
-        let document = got
-            && !self.websocket
-            && response.is_some_and(|r| (200..300).contains(&r.status) && !r.facts.is_sse && !r.facts.is_json)
-            && !matches!(self.parsed[1], Some(mcp::BodyKind::Json { .. } | mcp::BodyKind::Broken));
-        let gone = response.is_some_and(|r| matches!(r.status, 404 | 410));
-        let other = |kind: &Option<mcp::BodyKind>| matches!(kind, Some(mcp::BodyKind::Json { messages: 0 }));
-        let counts = |end: &Option<detect::SideEnd>| end.is_none_or(|e| e.raw_hits_count);
-        let [request_body, response_body] = &self.parsed;
-        let [request_end, response_end] = &self.ended;
-        detect::Context {
-            page_visit: html || gone || preflight || form || document,
-            parsed_as_other: other(request_body) || other(response_body) || self.look_alike.is_some(),
+    /// All that its signals are weighed against.
+    pub(crate) fn around(&self) -> detect::Surroundings {
+        detect::Surroundings {
+            request: self.request.as_deref().map(Into::into),
+            response: self.response.as_deref().map(Into::into),
+            parsed: self.parsed,
+            ended: self.ended,
             look_alike: self.look_alike,
-            raw_hits_count: [counts(request_end), counts(response_end)],
+            websocket: self.websocket,
         }
     }
 

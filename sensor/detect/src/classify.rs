@@ -72,8 +72,30 @@ pub enum Action {
     Allow,
     /// Write it down.
     Log,
+    /// Stop it.
+    Block,
+    /// Send the client elsewhere.
+    Redirect,
     /// Nothing.
     None,
+}
+
+impl Action {
+    /// The word of the contract.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Log => "log",
+            Self::Block => "block",
+            Self::Redirect => "redirect",
+            Self::None => "none",
+        }
+    }
+
+    /// Whether it keeps a message from its server.
+    pub const fn stops(self) -> bool {
+        matches!(self, Self::Block | Self::Redirect)
+    }
 }
 
 /// A classification, and whether a name was claimed that the evidence does not bear out.
@@ -105,7 +127,8 @@ pub fn classify(scope: &Scope, client: IpAddr, server: &Seen<'_>, confidence: Co
     let mut name_unproved = false;
     if scope.portal_hosts.iter().any(|h| h.matches(server.host)) {
         let there = scope.portal_networks.iter().any(|n| n.contains(server.ip));
-        if there || (scope.portal_networks.is_empty() && server.resolved) {
+        let nowhere_else = scope.portal_networks.is_empty() || server.ip.is_unspecified();
+        if there || (nowhere_else && server.resolved) {
             return is(Classification::Portal);
         }
         name_unproved = true;

@@ -335,7 +335,7 @@ mod tests {
 
     fn generation() -> Generation {
         let rules = crate::rules::compile(&crate::rules::builtin()).unwrap();
-        Generation { rules, scope: crate::Scope::default() }
+        Generation { rules, scope: crate::Scope::default(), policy: crate::Policy::default() }
     }
 
     /// The last update of a contact whose hello is this.

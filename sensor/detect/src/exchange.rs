@@ -7,7 +7,7 @@ use crate::kept::KeptHead;
 use crate::observation::{EndpointSeen, ResponseSeen, SideEnd, Update};
 use crate::rules::{Field, Listed};
 use crate::{Generation, Scratch, Side, Signal, SignalKind, Trace, Weight};
-use mcp::{BodyKind, Doubt, LookAlike};
+use mcp::{BodyKind, Doubt, LookAlike, Standing};
 use net::{Direction, Place, Timestamp};
 use proto::coding::{Codings, Unsupported};
 use proto::{EndKind, RequestHead, ResponseHead};
@@ -511,6 +511,18 @@ impl Exchange {
         }
     }
 
+    /// How far the JSON of one direction has come, with the content coding off: whether a value is open in it (or in the
+    /// WebSocket message under way), so that what it says cannot be judged yet. [`Standing::Before`] as long as a
+    /// decoder has given nothing, [`Standing::Lost`] once it is no JSON or cannot be decoded.
+    pub fn standing(&self, dir: Direction) -> Standing {
+        let side = dir.of(&self.sides);
+        match &side.inspector {
+            _ if side.let_go || side.over => Standing::Lost,
+            None => Standing::Before,
+            Some(inspector) => inspector.standing(),
+        }
+    }
+
     /// What it holds beside itself, in bytes: an estimate, without what has an account of its own.
     pub fn weight(&self) -> usize {
         self.sides.each_ref().iter().filter_map(|side| side.inspector.as_deref()).map(Inspector::weight).sum()
@@ -524,6 +536,13 @@ impl Exchange {
     /// Whether anything of this exchange was worth telling.
     pub fn is_relevant(&self) -> bool {
         self.relevant || self.news.telling
+    }
+
+    /// Something was done about it: it is worth telling, whatever it is, and the request is told once more, in case that
+    /// was lost.
+    pub fn insist(&mut self) {
+        self.relevant = true;
+        self.request_told = false;
     }
 
     /// News since the last call; `None` while there is nothing worth telling.

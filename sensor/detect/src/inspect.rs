@@ -2,7 +2,7 @@
 
 use crate::rules::{BodyState, RuleSet};
 use crate::{Hits, Scratch, Side, Signal, SignalKind};
-use mcp::{BodyKind, Doubt, Message};
+use mcp::{BodyKind, Doubt, Message, Standing};
 use proto::coding::{Codings, Decoder, Stop, Unsupported};
 use proto::sse::{self, Parser};
 
@@ -341,7 +341,13 @@ impl Inspector {
         self.decoded += bytes.len() as u64;
         if matches!(self.mode, Mode::Undecided) {
             self.held.extend_from_slice(bytes.get(..SNIFF.min(bytes.len())).unwrap_or(bytes));
-            let Some(mode) = sniff(&self.held) else { return };
+            let Some(mode) = sniff(&self.held) else {
+                // Only blanks so far; however many there are, they need not be kept.
+                if self.held.len() > SNIFF {
+                    self.held.clear();
+                }
+                return;
+            };
             // What is no event stream either is what its type says.
             self.mode = if self.promise == Promise::Json && matches!(mode, Mode::Skip) { Mode::Json } else { mode };
             if matches!(self.mode, Mode::Skip) {
@@ -483,6 +489,15 @@ impl Inspector {
     /// What the body was, so far.
     pub(crate) fn kind(&self) -> BodyKind {
         self.total.kind()
+    }
+
+    /// How far its JSON has come; [`Standing::Lost`] where it is none, or cannot be read.
+    pub(crate) fn standing(&self) -> Standing {
+        match self.mode {
+            Mode::Undecided => Standing::Before,
+            Mode::Json => self.reader.standing(),
+            Mode::Sse(..) | Mode::Patterns | Mode::Skip => Standing::Lost,
+        }
     }
 
     /// What a JSON document that is no message says of MCP; known at the end.

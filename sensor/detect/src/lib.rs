@@ -11,31 +11,38 @@ mod exchange;
 mod generation;
 mod hits;
 mod inspect;
+mod judge;
 mod kept;
 mod names;
 mod observation;
+mod policy;
 mod scope;
 mod scratch;
 mod signal;
+mod signals;
 mod trace;
 
 pub use assess::{Assessment, Confidence, Context};
 pub use classify::{Action, Classification, Classified, classify, direction};
 pub use contact::{Contact, ContactKind, ContactSeen, TlsSeen, is_known_host, is_nobody};
 pub use exchange::Exchange;
+pub use mcp::Standing;
 pub use generation::Generation;
 pub use hits::Hits;
+pub use judge::{Judge, Ruled, lone_answer};
 pub use names::{Behind, Names, RawNamed, RawNames};
 pub use observation::{
-    DocumentSeen, EndpointSeen, FlowFacts, HostSeen, Inside, MessageSeen, NameSeen, Observation, Order, RequestSeen,
-    ResponseSeen, SideEnd, Update, What,
+    Acted, DocumentSeen, EndpointSeen, FlowFacts, HostSeen, Inside, MessageSeen, NameSeen, Observation, Order,
+    ProxyFacts, ProxyNews, RequestSeen, ResponseSeen, SideEnd, Update, What,
 };
+pub use policy::{Decision, Policy, PolicyError, RawAction, RawActions};
 pub use scope::{
     Cidr, HostPattern, RawNetworks, RawPortals, RawScope, RawServer, RawServerTable, RawServers, Scope, ScopeError,
     Seen, ServerEntry,
 };
 pub use scratch::{Limits, Scratch, Stats};
 pub use signal::{Severity, Side, Signal, SignalKind, Weight};
+pub use signals::{MAX_SIGNALS, RequestSigns, ResponseSigns, Signals, Surroundings};
 pub use trace::{Trace, TraceSeen};
 
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 //! What a worker tells the serial stage: owned, bounded, for MCP-relevant traffic only.
 
 use crate::TraceSeen;
-use crate::{ContactSeen, Side, Signal, TlsSeen};
+use crate::{Action, Classification, Confidence, ContactSeen, Decision, Side, Signal, TlsSeen};
 use mcp::{BodyKind, LookAlike, Message, PathFacts, RequestFacts, ResponseFacts, Verdict};
 use net::{Direction, Place, Sender, Timestamp, Transport};
 use proto::{Anomaly, EndKind, ExchangeId};
@@ -42,6 +42,20 @@ pub struct FlowFacts {
     pub transport: Transport,
     /// What was encrypted in it and could be read.
     pub inside: Option<Inside>,
+    /// It goes through our own proxy. [`Place::file`] of [`Self::opened`] is its listener then, and nothing has a
+    /// packet.
+    pub proxy: Option<Box<ProxyFacts>>,
+}
+
+/// What our own proxy knows of a connection beside its ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyFacts {
+    /// Who authenticated at the proxy.
+    pub user: Option<Arc<str>>,
+    /// The handshake, where the proxy opened it.
+    pub tls: Option<TlsSeen>,
+    /// The server's certificate was verified for the name.
+    pub verified: bool,
 }
 
 /// An encrypted part of a flow that keys opened.
@@ -91,6 +105,58 @@ pub enum What {
     Segments(net::Anomaly),
     /// Our own code failed on this flow; it was given up.
     Fault,
+    /// News of our own proxy.
+    Proxy(Box<ProxyNews>),
+}
+
+/// What our own proxy has to tell beside exchanges. Hosts are lower case and without port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyNews {
+    /// A client does not trust our certificate authority, or pins the server's certificate.
+    CaRefused {
+        /// The server it wanted.
+        host: String,
+    },
+    /// The certificate or the TLS of a server cannot be trusted.
+    Untrusted {
+        /// The server.
+        host: String,
+        /// A word: `expired`, `unknown_issuer`, `wrong_name`, ...
+        reason: &'static str,
+    },
+    /// A request, or the name in a handshake, is for another server than the connection.
+    Misdirected {
+        /// What the connection is for.
+        connected: String,
+        /// What was asked for inside of it.
+        asked: String,
+    },
+    /// A server is passed through unread from now on, because clients refused our certificate for it.
+    BypassBegan {
+        /// The server.
+        host: String,
+    },
+    /// It is intercepted again.
+    BypassEnded {
+        /// The server.
+        host: String,
+    },
+    /// A message waited for a verdict and met a limit.
+    HoldLimit {
+        /// The server.
+        host: String,
+        /// Which: `bytes`, `total_bytes`, `idle`.
+        limit: &'static str,
+        /// What was done: `refused` or `streamed`.
+        done: &'static str,
+    },
+    /// Our own code failed on a request.
+    Fault {
+        /// The server.
+        host: String,
+        /// What was done: `passed` or `refused`.
+        done: &'static str,
+    },
 }
 
 /// What a name server said.
@@ -154,6 +220,29 @@ pub struct Update {
     pub websocket: bool,
     /// Body bytes of request and response on the wire, so far.
     pub bytes: [u64; 2],
+    /// What our own proxy decided and did about it.
+    pub acted: Option<Box<Acted>>,
+}
+
+/// What our own proxy decided about an exchange, and what it did.
+#[derive(Clone, Debug)]
+pub struct Acted {
+    /// What was asked for, and by which policy.
+    pub decision: Decision,
+    /// What was done.
+    pub taken: Action,
+    /// What the server means here.
+    pub classification: Classification,
+    /// How sure that it is MCP; a name that is denied is enough at [`Confidence::Possible`].
+    pub confidence: Confidence,
+    /// `connect`, `request`, `response` or `message`.
+    pub stage: &'static str,
+    /// How much of what was stopped the server got: `none`, `partial` or `whole`.
+    pub delivered: &'static str,
+    /// `policy`, `limit` or `fault`.
+    pub cause: &'static str,
+    /// More about the cause, in a few words.
+    pub reason: Option<&'static str>,
 }
 
 /// A request head, as far as MCP cares.

@@ -239,13 +239,14 @@ pub struct ServerEntry {
 pub struct Seen<'a> {
     /// Host as asked for, lower case, without port; the address where none was named.
     pub host: &'a str,
-    /// Address.
+    /// Address; the unspecified one as long as the proxy has not connected.
     pub ip: IpAddr,
     /// Port.
     pub port: u16,
     /// Normalised path.
     pub path: &'a str,
-    /// The name was seen in a DNS answer for this address.
+    /// More than the claim says that the name is that of this address: a DNS answer that was seen; in the proxy, the
+    /// certificate that was verified.
     pub resolved: bool,
 }
 
@@ -267,7 +268,8 @@ impl ServerEntry {
         if self.networks.is_empty() {
             seen.resolved || by_address
         } else {
-            self.networks.iter().any(|n| n.contains(seen.ip))
+            // Nobody has connected yet; that it goes elsewhere shows when somebody has.
+            seen.resolved && seen.ip.is_unspecified() || self.networks.iter().any(|n| n.contains(seen.ip))
         }
     }
 }
@@ -294,6 +296,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Whether a host is denied as a whole: on any port, with any path.
+    pub fn denies_host(&self, host: &str) -> bool {
+        self.denied.iter().any(|e| e.port.is_none() && e.path.is_none() && e.host.matches(host))
+    }
+
     /// Whether an entry that a name server could bear out names this host.
     pub fn speaks_of(&self, host: &str) -> bool {
         self.portal_hosts.iter().any(|h| h.matches(host)) || self.sanctioned.iter().any(|e| e.host.matches(host))

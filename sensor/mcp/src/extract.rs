@@ -2,7 +2,7 @@
 //! is skipped; what is kept is bounded by [`Limits`].
 
 use crate::{
-    Document, Doubt, Failure, Implementation, Limits, Message, Outcome, Params, Stats,
+    Document, Doubt, Failure, Implementation, Limits, Message, Outcome, Params, Standing, Stats,
     arguments::{Enter, Masker},
     evidence,
     keys::Key,
@@ -119,6 +119,14 @@ impl Extractor {
         self.begun = false;
         self.doubt = None;
         self.begin_message(0);
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        match (self.tokenizer.is_between(), self.begun) {
+            (false, _) => Standing::Open,
+            (true, true) => Standing::Closed,
+            (true, false) => Standing::Before,
+        }
     }
 
     pub(crate) fn shows_rpc(&self) -> bool {

@@ -33,12 +33,12 @@ pub use headers::{
 pub use judge::{LookAlike, Verdict, judge};
 pub use mask::{clean_text, clean_uri, looks_secret};
 pub use message::{
-    Arguments, BodyKind, Evidence, Failure, Id, Implementation, Kind, MAX_ARGUMENTS, MAX_LIST, MAX_TEXT, Message,
+    Arguments, BodyKind, Evidence, Failure, Id, Implementation, Kind, MAX_ARGUMENTS, MAX_ID, MAX_LIST, MAX_TEXT, Message,
     Outcome, Params, Version,
 };
 pub use methods::{METHODS, Method, Revision, Sender, direction_of, is_mcp_method, method_of};
 pub use oauth::{Document, names_mcp, resource_parameter};
 pub use path::{PathFacts, WellKnown, WellKnownKind, normal_target, normalise};
 pub use provider::{MAX_PROVIDER_CALLS, MAX_PROVIDER_SERVERS, Provider, ProviderApi, ProviderCall, ProviderServer};
-pub use reader::{Doubt, Limits, Reader, Stats};
+pub use reader::{Doubt, Limits, Reader, Standing, Stats};
 pub use supply::{Supply, SupplyKind, install_link, supply};

@@ -3,6 +3,8 @@
 
 /// Longest kept text, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 256;
+/// Longest kept text of a JSON-RPC id, in bytes of UTF-8: who answers in place of a server must give it back whole.
+pub const MAX_ID: usize = 2048;
 /// Longest kept list (tools offered, versions supported), in entries.
 pub const MAX_LIST: usize = 512;
 /// Longest kept masked-arguments text, in bytes.
@@ -13,7 +15,7 @@ pub const MAX_ARGUMENTS: usize = 512;
 pub enum Id {
     /// A number, as written.
     Number(String),
-    /// A string, unescaped, cut at [`MAX_TEXT`].
+    /// A string, unescaped, cut at [`MAX_ID`].
     Text(String),
     /// `null`.
     Null,

@@ -73,6 +73,19 @@ impl Doubt {
     }
 }
 
+/// How far a body of JSON values has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing has begun: at most blanks and a byte order mark so far, or a number or word at the top level.
+    Before,
+    /// A value is open.
+    Open,
+    /// All values that began are closed.
+    Closed,
+    /// It is no JSON, or not any more.
+    Lost,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The Unicode form is not known yet; what came is in `head`.
@@ -141,6 +154,15 @@ impl Reader {
     /// False once nothing in the body can matter any more: it is not JSON, or was lost to an error or a gap.
     pub fn wants_more(&self) -> bool {
         matches!(self.phase, Phase::Head | Phase::Blank | Phase::Json)
+    }
+
+    /// How far the body has come.
+    pub fn standing(&self) -> Standing {
+        match (self.phase, &self.extractor) {
+            (Phase::Head | Phase::Blank, _) | (Phase::Json, None) => Standing::Before,
+            (Phase::Json, Some(extractor)) => extractor.standing(),
+            (Phase::Lost | Phase::NotJson, _) => Standing::Lost,
+        }
     }
 
     /// Why receivers may read the body in different ways, once something shows it.
@@ -334,7 +356,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyKind, Doubt, Limits, Reader};
+    use super::{BodyKind, Doubt, Limits, Reader, Standing};
 
     #[test]
     fn what_receivers_may_read_differently_is_told_however_it_is_cut() {
@@ -365,6 +387,37 @@ mod tests {
                 assert_eq!(reader.doubt(), want, "{body} in pieces of {size}");
                 reader.reset();
                 assert_eq!(reader.doubt(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn how_far_a_body_has_come_is_told_at_every_byte() {
+        use Standing::{Before, Closed, Lost, Open};
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        for (body, want) in [
+            (b"".to_vec(), Before),
+            (b" \r\n".to_vec(), Before),
+            (b"\xEF\xBB\xBF".to_vec(), Before),
+            (b"{".to_vec(), Open),
+            (br#"{"a":{"b":[1,2]}"#.to_vec(), Open),
+            (br#"{"a":"}"#.to_vec(), Open),
+            (br#"{"a":"}"}"#.to_vec(), Closed),
+            (br#"{"a":1} "#.to_vec(), Closed),
+            (br#"{"a":1}{"#.to_vec(), Open),
+            (br#"[{"a":1},"#.to_vec(), Open),
+            (br#"[{"a":1}]"#.to_vec(), Closed),
+            (wide(r#"{"a":1"#), Open),
+            (wide(r#"{"a":1}"#), Closed),
+            (b"<html>".to_vec(), Lost),
+            (br#"{"a":1} x"#.to_vec(), Lost),
+        ] {
+            for size in [body.len().max(1), 1] {
+                let mut reader = Reader::new();
+                for piece in body.chunks(size) {
+                    reader.feed(&Limits::default(), piece, &mut |_| ());
+                }
+                assert_eq!(reader.standing(), want, "{} in pieces of {size}", body.escape_ascii());
             }
         }
     }

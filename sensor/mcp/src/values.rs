@@ -1,7 +1,7 @@
 //! Strings, numbers and words → the fields they belong to, masked before they are kept.
 
 use crate::{
-    Id, Implementation, Limits, MAX_TEXT, Stats, Version, evidence,
+    Id, Implementation, Limits, MAX_ID, MAX_TEXT, Stats, Version, evidence,
     extract::Extractor,
     keys::Key,
     mask,
@@ -146,7 +146,7 @@ fn push(list: &mut Vec<String>, text: String, limits: &Limits, stats: &mut Stats
 
 fn id(text: &str, quoted: bool) -> Id {
     if quoted {
-        Id::Text(mask::cut(text, MAX_TEXT).to_owned())
+        Id::Text(mask::cut(text, MAX_ID).to_owned())
     } else if text == "null" {
         Id::Null
     } else {

@@ -246,6 +246,7 @@ impl Told {
                 midstream: flow.midstream,
                 transport: Transport::Tcp,
                 inside: live.inside.clone(),
+                proxy: None,
             })
         });
         let facts = Arc::clone(facts);

@@ -60,8 +60,10 @@ impl<'a> Collector<'a> {
             bytes: input.bytes,
             sha256: info.sha256.get(i).cloned().flatten(),
         };
-        let source = |input: &capture::Input| RunSource { kind: "interface".into(), name: input.name.clone() };
+        let source = |kind: &str, name: &str| RunSource { kind: kind.into(), name: name.into() };
         let (files, interfaces) = if options.live { (&[][..], inputs) } else { (inputs, &[][..]) };
+        let interfaces = interfaces.iter().map(|input| source("interface", &input.name));
+        let proxies = settings.proxies.iter().map(|name| source("proxy", name));
         let run = Run {
             schema: SCHEMA,
             ts: Timestamp::default(),
@@ -70,7 +72,7 @@ impl<'a> Collector<'a> {
             config: info.config.clone(),
             rules_generation: options.generation.rules.hash().to_owned(),
             inputs: files.iter().enumerate().map(one).collect(),
-            sources: interfaces.iter().map(source).collect(),
+            sources: interfaces.chain(proxies).collect(),
         };
         Self {
             names: options.files.clone(),
@@ -136,20 +138,36 @@ impl<'a> Collector<'a> {
         if let Some(generation) = extras.generation.take() {
             self.change(generation);
         }
+        // The first line is the first.
+        let fed = if self.run.is_none() { self.control.feed().take() } else { Vec::new() };
         let Self { serial, emit, .. } = self;
         partial.observations.sort_by_key(|o| o.order);
         let mut ticks = extras.ticks.into_iter().peekable();
+        // What comes from beside the packets has no place in their order: it goes by time.
+        let mut fed = fed.into_iter().peekable();
         for observation in partial.observations {
             // A tick stands before its packet, and after what expired with it in the shards.
             while let Some((_, tick)) =
                 ticks.next_if(|(before, _)| (*before, 0) < (observation.order.packet, observation.order.phase))
             {
+                while let Some(earlier) = fed.next_if(|o| o.ts < tick) {
+                    serial.observe(earlier, &mut |r| emit(r));
+                }
                 serial.tick(tick, &mut |r| emit(r));
+            }
+            while let Some(earlier) = fed.next_if(|o| o.ts < observation.ts) {
+                serial.observe(earlier, &mut |r| emit(r));
             }
             serial.observe(observation, &mut |r| emit(r));
         }
         for (_, tick) in ticks {
+            while let Some(earlier) = fed.next_if(|o| o.ts < tick) {
+                serial.observe(earlier, &mut |r| emit(r));
+            }
             serial.tick(tick, &mut |r| emit(r));
+        }
+        for last in fed {
+            serial.observe(last, &mut |r| emit(r));
         }
         self.notices.extend(std::mem::take(&mut extras.notices));
         self.tell_notices();
@@ -211,7 +229,8 @@ impl<'a> Collector<'a> {
 
     fn sum_up(&self, totals: &Totals, read: Read, queues: Vec<usize>, is_final: bool) -> Snapshot {
         let Self { serial, generation, sensor, now, .. } = self;
-        let stats = totals.record(&read, &About { serial, generation, ts: *now, sensor, is_final });
+        let outside = self.control.outside();
+        let stats = totals.record(&read, About { serial, generation, ts: *now, sensor, is_final, outside });
         let mut gauges = totals.gauges;
         gauges.fragment_bytes = read.fragment_bytes;
         gauges.correlation_bytes = serial.held_bytes() as u64;
@@ -253,6 +272,10 @@ impl<'a> Collector<'a> {
         self.begin(Timestamp::default());
         self.tell_notices();
         let emit = &mut self.emit;
+        for last in self.control.feed().take() {
+            self.now = self.now.max(last.ts);
+            self.serial.observe(last, &mut |r| emit(r));
+        }
         self.serial.finish(self.now, &mut |r| emit(r));
         let totals = std::mem::take(&mut self.totals);
         let snapshot = self.sum_up(&totals, read, Vec::new(), true);

@@ -1,6 +1,6 @@
 //! The handle on a run from outside: other rules, an end, and how it fares.
 
-use crate::Snapshot;
+use crate::{Feed, Outside, Snapshot};
 use correlate::record::NoticeCode;
 use detect::Generation;
 use net::Timestamp;
@@ -28,6 +28,8 @@ struct Shared {
     beats: Mutex<Arc<[AtomicU64]>>,
     /// Time up to which live traffic has gone through the serial stage; the smallest while there is none.
     merged: AtomicI64,
+    feed: Feed,
+    outside: Mutex<Option<Arc<dyn Fn() -> Outside + Send + Sync>>>,
     started: Instant,
 }
 
@@ -41,6 +43,8 @@ impl Default for Control {
                 snapshot: Mutex::default(),
                 beats: Mutex::new(Arc::new([])),
                 merged: AtomicI64::new(i64::MIN),
+                feed: Feed::default(),
+                outside: Mutex::default(),
                 started: clock(),
             }),
         }
@@ -66,6 +70,17 @@ impl Control {
         if notices.len() < MAX_NOTICES {
             notices.push((code, message));
         }
+    }
+
+    /// The way of observations from beside the packets into the run. What is given before the first packet or the first
+    /// tick of time waits for it.
+    pub fn feed(&self) -> Feed {
+        self.shared.feed.clone()
+    }
+
+    /// Names what is counted beside the packets: `outside` is asked whenever totals are made, once a second.
+    pub fn set_outside(&self, outside: impl Fn() -> Outside + Send + Sync + 'static) {
+        *lock(&self.shared.outside) = Some(Arc::new(outside));
     }
 
     /// Asks the run to end: what was captured by now is worked on, for some seconds at most, and the last records are
@@ -105,6 +120,12 @@ impl Control {
 
     pub(crate) fn take_notices(&self) -> Vec<(NoticeCode, String)> {
         std::mem::take(&mut *lock(&self.shared.notices))
+    }
+
+    /// What was counted beside the packets, so far.
+    pub(crate) fn outside(&self) -> Outside {
+        let outside = lock(&self.shared.outside).clone();
+        outside.map(|outside| outside()).unwrap_or_default()
     }
 
     pub(crate) fn publish(&self, snapshot: Snapshot) {

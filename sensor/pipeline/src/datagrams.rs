@@ -289,6 +289,7 @@ fn tell(cx: &mut Work, packet: &Packet, flipped: bool, place: Place, what: What)
         midstream: false,
         transport: Transport::Udp,
         inside: None,
+        proxy: None,
     });
     cx.push(packet.ts, place, &facts, 0, what);
 }

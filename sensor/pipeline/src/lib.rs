@@ -6,6 +6,7 @@ mod control;
 mod datagrams;
 mod dispatch;
 mod explain;
+mod feed;
 mod keys;
 mod limits;
 mod load;
@@ -17,10 +18,11 @@ mod worker;
 
 pub use control::Control;
 pub use explain::explain;
+pub use feed::{Feed, MAX_FED, MAX_FED_BYTES};
 pub use keys::{KeyRing, KeyStats};
 pub use limits::Limits;
 pub use run::run;
-pub use snapshot::{Gauges, Snapshot};
+pub use snapshot::{Gauges, Outside, Snapshot};
 
 use correlate::Record;
 use detect::Generation;
@@ -43,6 +45,9 @@ pub struct Settings {
     pub stats_every: Option<Duration>,
     /// How often a conversation that lasts is told of, in packet time; `None` for once, at its end.
     pub session_every: Option<Duration>,
+    /// Proxies whose observations come by [`Control::feed`], by name: sources of a live run behind its interfaces, as
+    /// [`net::Place::file`] counts them.
+    pub proxies: Vec<String>,
     /// The packet at which the worker that has it fails, for tests of what comes after.
     #[doc(hidden)]
     pub fault_at: Option<u64>,
@@ -66,6 +71,7 @@ impl Default for Settings {
             keys: Arc::default(),
             stats_every: None,
             session_every: None,
+            proxies: Vec::new(),
             fault_at: None,
         }
     }

@@ -43,7 +43,7 @@ pub fn run(
     let options = Options {
         sensor: info.sensor.clone(),
         generation: Arc::clone(generation),
-        files: inputs.iter().map(|i| i.name.clone()).collect(),
+        files: inputs.iter().map(|i| &i.name).chain(&settings.proxies).cloned().collect(),
         live: source.live().is_some(),
         look_alikes: settings.look_alikes,
         passive: true,

@@ -1,6 +1,6 @@
 //! How a run fares, as others may ask at any time.
 
-use correlate::record::Stats;
+use correlate::record::{ProxyStats, Stats};
 use net::Timestamp;
 
 /// Totals and gauges of a run at one packet: all of them belong together, and the sums that [`Stats`] promises hold.
@@ -52,4 +52,13 @@ impl Gauges {
         self.fragment_bytes += fragment_bytes;
         self.correlation_bytes += correlation_bytes;
     }
+}
+
+/// What was counted beside the packets.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// What a proxy did; `None` where there is none.
+    pub proxy: Option<ProxyStats>,
+    /// What its inspection counted: added to that of the packets.
+    pub inspected: detect::Stats,
 }

@@ -1,7 +1,7 @@
 //! Adds up what dispatcher, workers and the serial stage counted.
 
-use crate::Gauges;
 use crate::app::{Context, FlowApp};
+use crate::{Gauges, Outside};
 use capture::LiveStats;
 use correlate::Correlator;
 use correlate::record::{SCHEMA, Stats};
@@ -82,6 +82,8 @@ pub(crate) struct About<'a> {
     pub(crate) ts: Timestamp,
     pub(crate) sensor: &'a str,
     pub(crate) is_final: bool,
+    /// What was counted beside the packets.
+    pub(crate) outside: Outside,
 }
 
 impl Totals {
@@ -158,9 +160,11 @@ impl Totals {
     }
 
     /// The record.
-    pub(crate) fn record(&self, read: &Read, about: &About<'_>) -> Stats {
-        let About { serial, generation, ts, sensor, is_final } = *about;
+    pub(crate) fn record(&self, read: &Read, about: About<'_>) -> Stats {
+        let About { serial, generation, ts, sensor, is_final, outside } = about;
         let net = &self.net;
+        let mut detect = self.detect.clone();
+        detect.add(&outside.inspected);
         let mut dropped = named(&read.dropped);
         add(&mut dropped, read.fragments.dropped().map(|(why, frames, _)| (why, frames)));
         let tcp = [
@@ -206,10 +210,10 @@ impl Totals {
             ("dhcp_messages", self.dhcp_messages),
             ("dhcp_names_refused", self.dhcp_names_refused),
             ("dns_tcp_messages", self.proto.dns.messages),
-            ("sse_events", self.detect.sse_events),
+            ("sse_events", detect.sse_events),
             ("websocket_messages", self.proto.websocket_messages),
-            ("bodies_let_go_after_sniff", self.detect.bodies_let_go),
-            ("bodies_of_broken_json", self.detect.broken_json),
+            ("bodies_let_go_after_sniff", detect.bodies_let_go),
+            ("bodies_of_broken_json", detect.broken_json),
         ];
         add(&mut messages, spoken);
         for why in decrypt::Undecrypted::ALL {
@@ -220,15 +224,15 @@ impl Totals {
         let serial_totals = serial.totals();
         add(&mut messages, [("forwarded_for_hidden", serial_totals.forwarded_hidden)]);
         let mut signals = serial_totals.signals.clone();
-        for (id, n) in self.detect.signals.by_id() {
+        for (id, n) in detect.signals.by_id() {
             *signals.entry(id).or_default() += n;
         }
         let mut look_alikes = serial_totals.look_alikes.clone();
-        add(&mut look_alikes, self.detect.look_alikes.iter().map(|(k, v)| (*k, *v)));
+        add(&mut look_alikes, detect.look_alikes.iter().map(|(k, v)| (*k, *v)));
         let mut limits = serial_totals.limits.clone();
         let met = [
             ("exchanges_per_flow", self.exchanges_let_go),
-            ("exchange_news", self.detect.news_left_out),
+            ("exchange_news", detect.news_left_out),
             ("name_server_messages", self.heard_left_out),
             ("dhcp_addresses", self.dhcp_addresses_left_out),
             ("decoder_budget", self.decoders_refused),
@@ -248,13 +252,13 @@ impl Totals {
             ("tls_hello_bytes", self.proto.tls.ends(proto::tls::End::TooLong)),
             ("dns_message_bytes", self.proto.dns.too_long),
             ("pipeline_depth", self.proto.anomalies(proto::Anomaly::PipelineTooDeep)),
-            ("texts", self.detect.cut.texts_cut),
-            ("lists", self.detect.cut.lists_cut),
-            ("arguments", self.detect.cut.arguments_cut),
+            ("texts", detect.cut.texts_cut),
+            ("lists", detect.cut.lists_cut),
+            ("arguments", detect.cut.arguments_cut),
         ];
         add(&mut limits, met);
         add(&mut limits, self.proto.http2.limits());
-        for (why, n) in &self.detect.undecoded {
+        for (why, n) in &detect.undecoded {
             add(&mut limits, [(format!("undecoded_{why}").as_str(), *n)]);
         }
         add(&mut limits, [("internal_faults", self.faults + read.faults), ("scans_failed", self.scans_failed)]);
@@ -291,6 +295,7 @@ impl Totals {
             limits,
             engine: generation.rules.engine().name().to_owned(),
             events: serial_totals.events,
+            proxy: outside.proxy,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! One connection of a client, as far as inspection and records need it.
 
 use crate::gate::Authority;
+use crate::inspect::Line;
 use crate::thread::Thread;
 use detect::TlsSeen;
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,12 +23,14 @@ pub(crate) struct Conn {
     pub(crate) user: Option<Arc<str>>,
     /// Host and port that CONNECT or the absolute target named.
     pub(crate) authority: Authority,
-    /// The address that was connected to; the unspecified one where nothing was.
-    pub(crate) server: SocketAddr,
+    /// The address that was connected to; the unspecified one as long as nothing was.
+    pub(crate) server: Cell<SocketAddr>,
     /// The handshake of an intercepted connection.
     pub(crate) tls: Option<TlsSeen>,
     /// The origin's certificate was verified for the name.
     pub(crate) verified: bool,
     /// It came through CONNECT.
     pub(crate) connect: bool,
+    /// What was told of it to the serial stage.
+    pub(crate) line: Line,
 }

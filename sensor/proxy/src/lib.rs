@@ -2,6 +2,7 @@
 
 mod answer;
 mod ca;
+mod clock;
 mod conn;
 mod counters;
 mod failure;
@@ -13,9 +14,10 @@ mod relay;
 mod thread;
 mod websocket;
 
-pub use ca::{CaError, CertificateAuthority};
-pub use counters::{Counters, Totals};
+pub use ca::{CaCertificate, CaError, CertificateAuthority, NewCa};
+pub use counters::{Counters, LATENCY_BOUNDS_US, Latency, Totals};
 pub use front::{Proxy, Running, StartError};
 pub use options::{
     Access, Bypass, CaFiles, Destinations, Fault, Hold, Limits, Listener, Options, Over, Reporter, Settings, Upstream,
+    UpstreamProxy,
 };

@@ -24,6 +24,9 @@ pub struct Options {
     pub look_alikes: bool,
     /// Index of the first listener among the sources of the run, as [`net::Place::file`] has it.
     pub first_source: u16,
+    /// Further addresses that this process listens on, such as that of its metrics: nobody reaches them through the
+    /// proxy, whatever is allowed.
+    pub own: Vec<SocketAddr>,
 }
 
 /// One listener.

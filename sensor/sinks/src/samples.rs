@@ -2,9 +2,9 @@
 
 use correlate::Record;
 use correlate::record::{
-    ActionRecord, Auth, Call, Change, Detection, Endpoint, Flow, Http, Input, Jwt, LimitsMet, Mcp, NameFrom, Notice,
-    NoticeCode, Peer, ProviderCallRecord, ProviderServerRecord, ProviderSide, Run, RunSource, SCHEMA, ServerKey,
-    ServerRecord, SessionRecord, Source, Stats, SupplyRecord, Tls, User, UserFrom,
+    ActionRecord, Auth, Call, Change, Detection, Endpoint, Flow, Http, Input, Jwt, Latency, LimitsMet, Mcp, NameFrom,
+    Notice, NoticeCode, Peer, ProviderCallRecord, ProviderServerRecord, ProviderSide, ProxyStats, Run, RunSource,
+    SCHEMA, ServerKey, ServerRecord, SessionRecord, Source, Stats, SupplyRecord, Tls, User, UserFrom,
 };
 use detect::{Action, Classification, Confidence, Severity, Signal, SignalKind, Weight};
 use net::Timestamp;
@@ -186,6 +186,8 @@ fn detection(text: &str) -> Detection {
             policy: "default".into(),
             cause: "policy".into(),
             dry_run: false,
+            delivered: Some(text.into()),
+            reason: Some(text.into()),
         },
         limits: LimitsMet { body_truncated_at: Some(1), undecoded: Some(text.into()) },
     }
@@ -214,6 +216,26 @@ pub(crate) fn stats(text: &str) -> Stats {
         limits: one("body", 1),
         engine: "rust".into(),
         events: 9,
+        proxy: None,
+    }
+}
+
+fn proxy(text: &str) -> ProxyStats {
+    let one = |key: &str, n| BTreeMap::from([(key.to_owned(), n)]);
+    ProxyStats {
+        connections: 70,
+        connections_active: 7,
+        held_bytes: 4096,
+        requests: one("200", 60),
+        tls_client: one("ok", 60),
+        tls_origin: one("expired", 1),
+        refused: one(text, 1),
+        tunnelled: one("bypass", 2),
+        actions: one("block", 3),
+        limits: one("hold_bytes", 1),
+        others: one("websocket_closed", 1),
+        observations_dropped: 1,
+        added_latency: Latency { count: 60, sum_us: 3000, up_to_us: BTreeMap::from([(50, 40), (100, 60)]) },
     }
 }
 
@@ -272,6 +294,6 @@ fn of(text: &str) -> [Record; 6] {
         Record::Session(Box::new(session)),
         Record::Server(Box::new(server)),
         Record::Notice(notice),
-        Record::Stats(Box::new(stats(text))),
+        Record::Stats(Box::new(Stats { proxy: Some(proxy(text)), ..stats(text) })),
     ]
 }

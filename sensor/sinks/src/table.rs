@@ -153,10 +153,11 @@ impl Summary {
         }
         let detections = total(&stats.detections);
         if detections > 0 {
-            // Keys are `classification/confidence`.
-            let by = list(&stats.detections, |key| match key.split_once('/') {
-                Some((class, confidence)) => format!("{} {}", reason(confidence), reason(class)),
-                None => reason(key),
+            // Keys are `classification/confidence`, and what was done where that stopped something.
+            let by = list(&stats.detections, |key| match key.split('/').collect::<Vec<_>>().as_slice() {
+                [class, confidence] => format!("{} {}", reason(confidence), reason(class)),
+                [class, confidence, done] => format!("{} {} ({})", reason(confidence), reason(class), reason(done)),
+                _ => reason(key),
             });
             lines.push(format!("{}: {by}.", count(detections, "detection")));
         }
@@ -164,14 +165,29 @@ impl Summary {
             let by = list(&stats.look_alikes, reason);
             lines.push(format!("Look-alikes, which are not MCP: {by}."));
         }
-        lines.push(format!(
-            "Read {} ({}) in {}.",
-            count(stats.packets, "packet"),
-            bytes(stats.bytes),
-            count(flows(stats), "flow")
-        ));
+        if let Some(proxy) = &stats.proxy {
+            let tunnelled = total(&proxy.tunnelled);
+            let unread =
+                if tunnelled > 0 { format!("; {} passed through unread", number(tunnelled)) } else { String::new() };
+            let (requests, connections) = (total(&proxy.requests), proxy.connections);
+            lines.push(format!(
+                "Proxy: {} over {}, {} of them open{unread}.",
+                count(requests, "request"),
+                count(connections, "connection"),
+                number(proxy.connections_active)
+            ));
+        }
+        let only_proxy = stats.proxy.is_some() && stats.packets == 0;
+        if !only_proxy {
+            lines.push(format!(
+                "Read {} ({}) in {}.",
+                count(stats.packets, "packet"),
+                bytes(stats.bytes),
+                count(flows(stats), "flow")
+            ));
+        }
         let unseen = unseen(stats);
-        if unseen.is_empty() {
+        if unseen.is_empty() && !only_proxy {
             lines.push(if stats.packets == 0 {
                 "There was nothing to look into.".into()
             } else {

@@ -168,6 +168,16 @@ impl Merge {
         self.seal(list)
     }
 
+    /// A batch without frames, where no ring says what time it is.
+    pub(crate) fn time(&mut self, until: Timestamp) -> Batch {
+        let mut list = self.lists.pop().unwrap_or_default();
+        if let Some(inner) = Arc::get_mut(&mut list) {
+            inner.until = Some(until);
+        }
+        self.lent_lists.push(Arc::clone(&list));
+        Batch::from(list)
+    }
+
     /// A block as it is.
     fn whole(&mut self, mut parcel: Parcel) -> Batch {
         let until = self.until();

@@ -67,6 +67,8 @@ pub struct Live {
     clock: Instant,
     next_look: Duration,
     over: bool,
+    /// The first tick of a capture of nothing has been.
+    ticking: bool,
     /// In tests: what takes the place of the rings.
     feed: Option<made::Feed>,
 }
@@ -125,6 +127,11 @@ impl Live {
         Ok(Self::assemble(interfaces, options, opened))
     }
 
+    /// Captures nothing: it only tells the time until it is stopped, for a run whose traffic comes by another way.
+    pub fn of_none() -> Self {
+        Self::assemble(&[], &LiveOptions::default(), Vec::new())
+    }
+
     /// Makes everything but the threads. There is a list of rings for each interface.
     fn assemble(interfaces: &[InterfaceOptions], options: &LiveOptions, opened: Vec<Vec<Opened>>) -> Self {
         let count: usize = opened.iter().map(Vec::len).sum();
@@ -146,6 +153,7 @@ impl Live {
             clock: clock(),
             next_look: SECOND,
             over: false,
+            ticking: false,
             feed: None,
         };
         for ((file, options), (opened, bytes)) in (0_u16..).zip(interfaces).zip(opened.into_iter().zip(block_bytes)) {
@@ -249,6 +257,9 @@ impl Live {
         if let Some(feed) = &mut self.feed {
             return feed.next(&mut self.merge, &self.stop);
         }
+        if self.interfaces.is_empty() {
+            return self.tick();
+        }
         self.start();
         let end = self.now() + MAX_PAUSE;
         loop {
@@ -271,6 +282,20 @@ impl Live {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
+    }
+
+    /// The next batch where there is no interface: nothing, and what time it is.
+    fn tick(&mut self) -> Option<Batch> {
+        if self.stop.load(Ordering::Acquire) {
+            self.over = true;
+            return None;
+        }
+        // The first one is due at once: whatever waits for the time to begin need not wait longer.
+        if std::mem::replace(&mut self.ticking, true) {
+            std::thread::sleep(MAX_PAUSE);
+        }
+        self.reclaim();
+        Some(self.merge.time(wall()))
     }
 
     /// Starts the threads that do not run yet.

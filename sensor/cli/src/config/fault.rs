@@ -115,13 +115,18 @@ fn explain(message: &str, key: &str) -> (String, Option<String>) {
 /// The last part of a key, and a value that would do for it.
 fn example(key: &str) -> Option<(&str, &'static str)> {
     let (list, rest) = key.split_once('[').unwrap_or((key, ""));
-    // A section that may come several times has an example of its first; else up to the index: an entry is shown
-    // within its list.
+    let table = DeTable::parse(EXAMPLE).ok()?;
+    // A section that may come several times has an example of each kind; else up to the index: an entry is shown within
+    // its list.
     let named = match rest.split_once("].") {
-        Some((_, entry)) if !list.contains('.') => format!("{list}[0].{}", entry.split('[').next()?),
+        Some((_, entry)) if !list.contains('.') => {
+            let entry = entry.split('[').next()?;
+            let DeValue::Array(kinds) = table.get_ref().get(list)?.get_ref() else { return None };
+            let has = |kind: &Spanned<DeValue<'_>>| matches!(kind.get_ref(), DeValue::Table(kind) if kind.contains_key(entry));
+            format!("{list}[{}].{entry}", kinds.iter().position(has)?)
+        }
         _ => list.to_owned(),
     };
-    let table = DeTable::parse(EXAMPLE).ok()?;
     let value = EXAMPLE.get(span_of(&table, &named)?)?;
     // A section needs no example of itself.
     let name = if named == list { list } else { rest.split_once("].")?.1.split('[').next()? };
@@ -198,17 +203,25 @@ mod tests {
         // The schema names every key, also those that have no default.
         let schema = super::super::schema();
         let example: toml::Table = toml::from_str(EXAMPLE).unwrap();
-        let properties = |of: &serde_json::Value| of["properties"].as_object().unwrap().clone();
-        for (section, what) in properties(&schema) {
-            let (what, given) = match example[&section].as_array() {
-                Some(list) => (what["items"].clone(), &list[0]),
-                None => (what, &example[&section]),
-            };
-            let definition = what["$ref"].as_str().unwrap().trim_start_matches('#');
-            for key in properties(schema.pointer(definition).unwrap()).keys() {
-                assert!(given.get(key).is_some(), "{section}.{key} has no example");
+        for (section, what) in schema["properties"].as_object().unwrap() {
+            match example[section].as_array() {
+                Some(list) => complete(&schema, &what["items"], section, &list.iter().collect::<Vec<_>>()),
+                None => complete(&schema, what, section, &[&example[section]]),
             }
         }
         assert_eq!(raw.replay.threads, Some(4));
+    }
+
+    /// Holds that one of `given` has each key of a section, and of the sections in it.
+    fn complete(schema: &serde_json::Value, what: &serde_json::Value, section: &str, given: &[&toml::Value]) {
+        let definition = what["$ref"].as_str().unwrap().trim_start_matches('#');
+        for (key, what) in schema.pointer(definition).unwrap()["properties"].as_object().unwrap() {
+            let Some(value) = given.iter().find_map(|given| given.get(key)) else {
+                panic!("{section}.{key} has no example")
+            };
+            if value.is_table() {
+                complete(schema, what, &format!("{section}.{key}"), &[value]);
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The sections of a sensor that runs: sources, sinks, metrics, the process itself.
 
 use capture::{InterfaceOptions, LiveOptions, MAX_RINGS, MAX_SNAPLEN};
+use proxy::Listener;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sinks::outlet::OutletOptions;
@@ -19,7 +20,7 @@ pub(super) struct Fault {
     pub(super) fault: String,
 }
 
-fn fault<T>(key: impl Into<String>, fault: impl Into<String>) -> Result<T, Fault> {
+pub(super) fn fault<T>(key: impl Into<String>, fault: impl Into<String>) -> Result<T, Fault> {
     Err(Fault { key: key.into(), fault: fault.into() })
 }
 
@@ -82,53 +83,52 @@ impl RawCapture {
 enum SourceKind {
     /// A network interface that sees a span port or a tap.
     Interface,
+    /// An address that clients use as their proxy. `[proxy]` says how.
+    Proxy,
 }
 
-/// `[[source]]`: what `run` listens to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// `[[source]]`: where traffic comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawSource {
-    /// What it is: `interface`.
+    /// What it is: `interface` or `proxy`.
     kind: Option<SourceKind>,
     /// Name of the interface.
-    interface: String,
-    /// Only packets that this expression matches, as pcap-filter(7) describes it; all where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
+    /// Only packets of the interface that this expression matches, as pcap-filter(7) describes it; all where left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     bpf: Option<String>,
-    /// Longest part taken of a packet, in bytes. What is cut off is counted.
+    /// Longest part taken of a packet of the interface, in bytes; 262144 where left out. What is cut off is counted.
     #[schemars(range(min = 64, max = 262_144))]
-    snaplen: u32,
-    /// Memory of each ring that the kernel fills, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snaplen: Option<u32>,
+    /// Memory of each ring of the interface that the kernel fills, in bytes; 64 MiB where left out.
     #[schemars(range(min = 1_048_576, max = 2_147_483_647))]
-    buffer_bytes: u32,
-    /// Rings, each with a thread of its own; the kernel shares connections out among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buffer_bytes: Option<u32>,
+    /// Rings of the interface, each with a thread of its own; the kernel shares connections out among them. 1 where left
+    /// out.
     #[schemars(range(min = 1, max = 64))]
-    rings: usize,
-    /// Whether the interface is told to take packets that are for other machines.
-    promiscuous: bool,
-    /// Longest time that the kernel keeps packets before it hands them over, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rings: Option<usize>,
+    /// Whether the interface is told to take packets that are for other machines; it is where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    promiscuous: Option<bool>,
+    /// Longest time that the kernel keeps packets of the interface before it hands them over, in milliseconds; 100 where
+    /// left out.
     #[schemars(range(min = 1, max = 1000))]
-    timeout_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u64>,
     /// Processors that the threads of the rings stay on, in order and going round; any where left out.
-    cores: Vec<usize>,
-}
-
-impl Default for RawSource {
-    fn default() -> Self {
-        let InterfaceOptions { name, bpf, snaplen, buffer_bytes, rings, promiscuous, timeout, cores } =
-            InterfaceOptions::new("");
-        Self {
-            kind: None,
-            interface: name,
-            bpf,
-            snaplen,
-            buffer_bytes,
-            rings,
-            promiscuous,
-            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
-            cores,
-        }
-    }
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cores: Option<Vec<usize>>,
+    /// Address and port of the proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<String>,
+    /// What events call the proxy; its address and port where left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
 }
 
 /// Whether an interface can be called so (Linux: at most 15 bytes, no slash, no space).
@@ -136,41 +136,124 @@ pub(crate) fn is_interface_name(name: &str) -> bool {
     (1..16).contains(&name.len()) && !name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control())
 }
 
+/// A checked source.
+enum Source {
+    Interface(InterfaceOptions),
+    Proxy(Listener),
+}
+
 impl RawSource {
-    fn check(&self, at: usize) -> Result<InterfaceOptions, Fault> {
-        let key = |key: &str| format!("source[{at}].{key}");
-        if self.kind.is_none() {
-            return fault(format!("source[{at}]"), "says not what it is; add `kind = \"interface\"`");
+    /// Puts in what is left out, so that the whole can be shown.
+    pub(super) fn fill(&mut self) {
+        if self.kind != Some(SourceKind::Interface) {
+            return;
         }
-        if !is_interface_name(&self.interface) {
-            let what = if self.interface.is_empty() { "is missing" } else { "is no name of an interface" };
+        let default = InterfaceOptions::new("");
+        self.snaplen.get_or_insert(default.snaplen);
+        self.buffer_bytes.get_or_insert(default.buffer_bytes);
+        self.rings.get_or_insert(default.rings);
+        self.promiscuous.get_or_insert(default.promiscuous);
+        self.timeout_ms.get_or_insert(u64::try_from(default.timeout.as_millis()).unwrap_or(u64::MAX));
+        self.cores.get_or_insert(default.cores);
+    }
+
+    fn check(&self, at: usize) -> Result<Source, Fault> {
+        let of_interfaces = [
+            ("interface", self.interface.is_some()),
+            ("bpf", self.bpf.is_some()),
+            ("snaplen", self.snaplen.is_some()),
+            ("buffer_bytes", self.buffer_bytes.is_some()),
+            ("rings", self.rings.is_some()),
+            ("promiscuous", self.promiscuous.is_some()),
+            ("timeout_ms", self.timeout_ms.is_some()),
+            ("cores", self.cores.is_some()),
+        ];
+        let of_proxies = [("listen", self.listen.is_some()), ("name", self.name.is_some())];
+        let (foreign, what) = match self.kind {
+            None => {
+                let help = "says not what it is; add `kind = \"interface\"` or `kind = \"proxy\"`";
+                return fault(format!("source[{at}]"), help);
+            }
+            Some(SourceKind::Interface) => (&of_proxies[..], "a proxy"),
+            Some(SourceKind::Proxy) => (&of_interfaces[..], "an interface"),
+        };
+        if let Some((key, _)) = foreign.iter().find(|(_, given)| *given) {
+            return fault(format!("source[{at}].{key}"), format!("is for {what}; leave it out here"));
+        }
+        match self.kind {
+            Some(SourceKind::Proxy) => self.proxy(at).map(Source::Proxy),
+            _ => self.interface(at).map(Source::Interface),
+        }
+    }
+
+    fn interface(&self, at: usize) -> Result<InterfaceOptions, Fault> {
+        let key = |key: &str| format!("source[{at}].{key}");
+        let name = self.interface.clone().unwrap_or_default();
+        if !is_interface_name(&name) {
+            let what = if name.is_empty() { "is missing" } else { "is no name of an interface" };
             return fault(key("interface"), format!("{what}; write it like `interface = \"eth1\"`"));
         }
+        let mut filled = self.clone();
+        filled.fill();
+        let default = InterfaceOptions::new(name);
         let (snaplen, buffer) = (InterfaceOptions::MIN_SNAPLEN, InterfaceOptions::MIN_BUFFER_BYTES);
+        let (snaplen, buffer) = (snaplen..=MAX_SNAPLEN, buffer..=InterfaceOptions::MAX_BUFFER_BYTES);
+        let timeout = filled.timeout_ms.unwrap_or(1);
         Ok(InterfaceOptions {
-            name: self.interface.clone(),
-            bpf: self.bpf.clone().filter(|bpf| !bpf.trim().is_empty()),
-            snaplen: within(key("snaplen"), self.snaplen, snaplen..=MAX_SNAPLEN)?,
-            buffer_bytes: within(key("buffer_bytes"), self.buffer_bytes, buffer..=InterfaceOptions::MAX_BUFFER_BYTES)?,
-            rings: within(key("rings"), self.rings, 1..=MAX_RINGS)?,
-            promiscuous: self.promiscuous,
-            timeout: Duration::from_millis(within(key("timeout_ms"), self.timeout_ms, 1..=1000)?),
-            cores: self.cores.clone(),
+            bpf: filled.bpf.filter(|bpf| !bpf.trim().is_empty()),
+            snaplen: within(key("snaplen"), filled.snaplen.unwrap_or(default.snaplen), snaplen)?,
+            buffer_bytes: within(key("buffer_bytes"), filled.buffer_bytes.unwrap_or(default.buffer_bytes), buffer)?,
+            rings: within(key("rings"), filled.rings.unwrap_or(default.rings), 1..=MAX_RINGS)?,
+            promiscuous: filled.promiscuous.unwrap_or(default.promiscuous),
+            timeout: Duration::from_millis(within(key("timeout_ms"), timeout, 1..=1000)?),
+            cores: filled.cores.unwrap_or(default.cores),
+            ..default
         })
+    }
+
+    fn proxy(&self, at: usize) -> Result<Listener, Fault> {
+        let key = |key: &str| format!("source[{at}].{key}");
+        let help = "write it like `listen = \"127.0.0.1:8080\"`";
+        let Some(text) = &self.listen else { return fault(key("listen"), format!("is missing; {help}")) };
+        let Ok(address) = text.parse::<SocketAddr>() else {
+            return fault(key("listen"), format!("`{text}` is no address and port; {help}"));
+        };
+        let name = match self.name.as_deref().map(str::trim) {
+            None => text.clone(),
+            Some(name) if name.is_empty() || name.len() > RawSensor::MAX || name.chars().any(char::is_control) => {
+                let help = "from 1 to 128 bytes without control characters";
+                return fault(key("name"), format!("must be {help}; leave it out for the address"));
+            }
+            Some(name) => name.to_owned(),
+        };
+        Ok(Listener { name, address })
     }
 }
 
-/// All sources. An interface read twice would tell everything twice.
-pub(super) fn sources(raw: &[RawSource]) -> Result<Vec<InterfaceOptions>, Fault> {
-    let mut sources: Vec<InterfaceOptions> = Vec::new();
+/// A listener of a proxy, and the key that it comes from.
+pub(super) type Place = (String, Listener);
+
+/// All sources: interfaces, and listeners of the proxy with their keys. An interface read twice would tell everything
+/// twice.
+pub(super) fn sources(raw: &[RawSource]) -> Result<(Vec<InterfaceOptions>, Vec<Place>), Fault> {
+    let mut interfaces: Vec<InterfaceOptions> = Vec::new();
+    let mut listeners: Vec<Place> = Vec::new();
     for (at, source) in raw.iter().enumerate() {
-        let source = source.check(at)?;
-        if sources.iter().any(|s| s.name == source.name) {
-            return fault(format!("source[{at}].interface"), format!("`{}` is a source already", source.name));
+        match source.check(at)? {
+            Source::Interface(source) if interfaces.iter().any(|s| s.name == source.name) => {
+                return fault(format!("source[{at}].interface"), format!("`{}` is a source already", source.name));
+            }
+            Source::Interface(source) => interfaces.push(source),
+            Source::Proxy(listener) => {
+                let twice = |(_, l): &Place| l.address == listener.address && listener.address.port() != 0;
+                if listeners.iter().any(twice) {
+                    return fault(format!("source[{at}].listen"), format!("{} is a source already", listener.address));
+                }
+                listeners.push((format!("source[{at}].listen"), listener));
+            }
         }
-        sources.push(source);
     }
-    Ok(sources)
+    Ok((interfaces, listeners))
 }
 
 /// What a sink is.

@@ -3,19 +3,24 @@
 mod fault;
 mod limits;
 mod live;
+mod proxy;
 
 pub(crate) use live::{Fsync, Process, Sink, is_interface_name};
+pub(crate) use proxy::{DEFAULT_LISTEN, Proxy};
 
 use crate::args::{Common, Overrides};
 use crate::files;
+use crate::words::plural;
+use ::proxy::Listener;
 use anyhow::anyhow;
 use capture::{InterfaceOptions, LiveOptions};
 use detect::rules::{EngineChoice, EngineKind};
-use detect::{RawNames, RawNetworks, RawPortals, RawScope, RawServers, Scope};
+use detect::{Policy, RawActions, RawNames, RawNetworks, RawPortals, RawScope, RawServers, Scope};
 use fault::Document;
 use limits::RawLimits;
 use live::{RawCapture, RawMetrics, RawProcess, RawSensor, RawSink, RawSource};
 use pipeline::Limits;
+use proxy::RawProxy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -46,6 +51,8 @@ pub(crate) struct RawConfig {
     published: RawServers,
     /// What clients are called.
     names: RawNames,
+    /// What the proxy does about what it finds, by what a server means here.
+    actions: RawActions,
     /// Signatures in force.
     rules: RawRules,
     /// What is written.
@@ -62,7 +69,9 @@ pub(crate) struct RawConfig {
     metrics: RawMetrics,
     /// What the process gives up once everything is open.
     process: RawProcess,
-    /// What `run` listens to.
+    /// The egress proxy.
+    proxy: RawProxy,
+    /// Where traffic comes from: what `run` listens to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     source: Vec<RawSource>,
     /// Where `run` writes its events.
@@ -156,6 +165,8 @@ struct RawReplay {
 pub(crate) struct Config {
     /// Whose networks and servers these are.
     pub(crate) scope: Scope,
+    /// What is done about what is found.
+    pub(crate) policy: Policy,
     /// Busy packet threads of a replay.
     pub(crate) threads: NonZeroUsize,
     /// Whether look-alikes are written.
@@ -184,8 +195,10 @@ pub(crate) struct Live {
     pub(crate) sensor: Option<String>,
     /// Busy packet threads.
     pub(crate) threads: NonZeroUsize,
-    /// What `run` listens to.
+    /// Interfaces that `run` listens to.
     pub(crate) sources: Vec<InterfaceOptions>,
+    /// The proxy, with the listeners of `run`; there may be none.
+    pub(crate) proxy: Proxy,
     /// What they share.
     pub(crate) capture: LiveOptions,
     /// Where `run` writes.
@@ -210,6 +223,8 @@ struct Decisive<'a> {
     denied: &'a RawServers,
     published: &'a RawServers,
     names: &'a RawNames,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actions: Option<&'a RawActions>,
     output: DecisiveOutput,
     limits: &'a RawLimits,
 }
@@ -233,12 +248,18 @@ impl Config {
         if let Some(folder) = file.as_deref().and_then(Path::parent) {
             raw.rules.dirs.iter_mut().for_each(|dir| *dir = folder.join(&*dir));
             raw.sink.iter_mut().for_each(|sink| sink.lie_in(folder));
+            raw.proxy.lie_in(folder);
         }
         raw.overlay(common, overrides);
-        Self::check(raw, file, &document)
+        Self::check(raw, file, &document, &overrides.proxy.listen)
     }
 
-    fn check(raw: RawConfig, file: Option<PathBuf>, document: &Document<'_>) -> anyhow::Result<Self> {
+    fn check(
+        raw: RawConfig,
+        file: Option<PathBuf>,
+        document: &Document<'_>,
+        listen: &[SocketAddr],
+    ) -> anyhow::Result<Self> {
         let fault = |key: &str, message: &str| anyhow!(document.fault(key, message));
         let scope = RawScope {
             networks: raw.networks.clone(),
@@ -249,13 +270,14 @@ impl Config {
             names: raw.names.clone(),
         };
         let scope = Scope::try_from(&scope).map_err(|e| fault(&e.key, &e.fault))?;
+        let policy = Policy::try_from(&raw.actions).map_err(|e| fault(e.key, &e.fault))?;
         let threads = |key: &str, n: Option<u16>| {
             let n = n.filter(|n| *n <= MAX_THREADS).map(usize::from).and_then(NonZeroUsize::new);
             n.ok_or_else(|| fault(key, &format!("must be from 1 to {MAX_THREADS}; leave it out for one a core")))
         };
         let live = Live {
             threads: threads("capture.threads", raw.capture.threads)?,
-            ..raw.live().map_err(|e| fault(&e.key, &e.fault))?
+            ..raw.live(listen).map_err(|e| fault(&e.key, &e.fault))?
         };
         let threads = threads("replay.threads", raw.replay.threads)?;
         let limits = raw.limits.check().map_err(|(key, least)| fault(key, &format!("must be at least {least}")))?;
@@ -268,6 +290,7 @@ impl Config {
         let engine = raw.rules.engine.check().map_err(|message| fault("rules.engine", &message))?;
         Ok(Self {
             scope,
+            policy,
             threads,
             live,
             limits,
@@ -291,10 +314,21 @@ impl Config {
             ("[limits]", a.limits != b.limits),
             ("[metrics]", a.metrics != b.metrics),
             ("[process]", a.process != b.process),
+            ("[proxy]", a.proxy.needs_a_start(&b.proxy)),
             ("[[source]]", a.source != b.source),
             ("[[sink]]", a.sink != b.sink),
         ];
         changed.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect()
+    }
+
+    /// Where it comes from, and what there is of sources and sinks.
+    pub(crate) fn in_short(&self) -> String {
+        let from = match &self.file {
+            Some(path) => path.display().to_string(),
+            None => format!("built-in defaults, for there is no {DEFAULT_FILE}"),
+        };
+        let sources = (self.live.sources.len() + self.live.proxy.listeners.len()) as u64;
+        format!("{from}; {}, {}", plural(sources, "source"), plural(self.live.sinks.len() as u64, "sink"))
     }
 
     /// The effective configuration as a file; `engine` says which pattern engine runs and why.
@@ -316,6 +350,7 @@ impl RawConfig {
         self.rules.builtin &= !common.no_builtin_rules;
         self.rules.dirs.extend(common.rules.iter().cloned());
         self.output.look_alikes |= overrides.look_alikes;
+        overrides.proxy.act(&mut self.actions);
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let default = u16::try_from(cores).unwrap_or(MAX_THREADS).min(MAX_THREADS);
         // Live, one core is left to the kernel and to the threads that copy from it: measured, with one more they lose.
@@ -323,6 +358,8 @@ impl RawConfig {
         for (threads, default) in [(&mut self.replay.threads, default), (&mut self.capture.threads, beside_capture)] {
             *threads = overrides.threads.or(*threads).or(Some(default));
         }
+        self.proxy.overlay(&overrides.proxy, overrides.threads, default);
+        self.source.iter_mut().for_each(RawSource::fill);
         if let Some(metrics) = &overrides.metrics {
             self.metrics.listen = Some(metrics.clone());
         }
@@ -340,13 +377,20 @@ impl RawConfig {
         });
     }
 
-    /// What only live traffic needs, checked but for the threads.
-    fn live(&self) -> Result<Live, live::Fault> {
+    /// What only live traffic needs, checked but for the threads. Listeners of the command line go before those of the
+    /// file.
+    fn live(&self, listen: &[SocketAddr]) -> Result<Live, live::Fault> {
         let (stats, session) = self.output.check()?;
+        let (sources, mut listeners) = live::sources(&self.source)?;
+        if !listen.is_empty() {
+            let place = |address: &SocketAddr| Listener { name: address.to_string(), address: *address };
+            listeners = listen.iter().map(|address| ("--listen".to_owned(), place(address))).collect();
+        }
         Ok(Live {
             sensor: self.sensor.check()?,
             threads: NonZeroUsize::MIN,
-            sources: live::sources(&self.source)?,
+            sources,
+            proxy: self.proxy.check(listeners)?,
             capture: self.capture.check()?,
             sinks: live::sinks(&self.sink)?,
             metrics: self.metrics.check()?,
@@ -364,6 +408,7 @@ impl RawConfig {
             denied: &self.denied,
             published: &self.published,
             names: &self.names,
+            actions: Some(&self.actions).filter(|actions| **actions != RawActions::default()),
             output: DecisiveOutput { look_alikes: self.output.look_alikes },
             limits: &self.limits,
         };

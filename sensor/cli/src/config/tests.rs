@@ -78,6 +78,52 @@ fn an_error_names_the_place_the_key_the_fault_and_a_value_that_would_do() {
             &["6:13: `source[1].interface`: `a` is a source already"],
         ),
         ("[[source]]\nport = 1\n", &["2:1: unknown key `port`", "known here: kind, interface, bpf"]),
+        (
+            "[[source]]\nkind = \"proxy\"\nlisten = \"8080\"\n",
+            &["3:10: `source[0].listen`: `8080` is no address and port", "`listen = \"127.0.0.1:8080\"`"],
+        ),
+        ("[[source]]\nkind = \"proxy\"\n", &["`source[0].listen`: is missing; write it like"]),
+        ("[[source]]\nlisten = 8080\n", &["2:10: `source[0].listen`: ", "write it like `listen = \"127.0.0.1:8080\"`"]),
+        (
+            "[[source]]\nkind = \"proxy\"\nlisten = \"127.0.0.1:1\"\nsnaplen = 100\n",
+            &["4:11: `source[0].snaplen`: is for an interface; leave it out here"],
+        ),
+        (
+            "[[source]]\nkind = \"proxy\"\nlisten = \"0.0.0.0:8080\"\n",
+            &["3:10: `source[0].listen`: other machines can reach 0.0.0.0:8080", "`proxy.access.clients`"],
+        ),
+        (
+            "[[source]]\nkind = \"proxy\"\nlisten = \"[::1]:1\"\n[[source]]\nkind = \"proxy\"\nlisten = \"[::1]:1\"\n",
+            &["6:10: `source[1].listen`: [::1]:1 is a source already"],
+        ),
+        ("[proxy]\nthreads = 65\n", &["2:11: `proxy.threads`: must be from 1 to 64"]),
+        (
+            "[proxy]\non_fault = \"fail\"\n",
+            &["2:12: `proxy.on_fault`: unknown variant", "like `on_fault = \"closed\"`"],
+        ),
+        ("[proxy.cas]\n", &["1:8: unknown key `cas`", "did you mean `ca`?"]),
+        (
+            "[proxy.access]\nclients = [\"all\"]\n",
+            &["2:12: `proxy.access.clients[0]`: `all` is no network; write one like `10.0.0.0/8`"],
+        ),
+        (
+            "[proxy.destinations]\nconnect_ports = [\"https\"]\n",
+            &["2:18: `proxy.destinations.connect_ports[0]`: ", "write it like `connect_ports = [443, 8443]`"],
+        ),
+        ("[proxy.bypass]\nhosts = [\"*\"]\n", &["2:10: `proxy.bypass.hosts[0]`: `*` is no host; write one like"]),
+        ("[proxy.hold]\ntotal_bytes = 4096\n", &["2:15: `proxy.hold.total_bytes`: must be from 1048576 to"]),
+        ("[proxy.limits]\nhead_seconds = 0\n", &["2:16: `proxy.limits.head_seconds`: must be from 1 to 3600"]),
+        ("[proxy.upstream]\nsystem_roots = false\n", &["`proxy.upstream.roots`: is empty"]),
+        (
+            "[proxy.upstream]\nproxy = \"proxy.example\"\n",
+            &["2:9: `proxy.upstream.proxy`: `proxy.example` is no proxy; write it like `http://proxy.example:3128`"],
+        ),
+        (
+            "[proxy.upstream]\nproxy = \"http://ana:pw@proxy.example:3128\"\n",
+            &["2:9: `proxy.upstream.proxy`: holds a password; put it into a file", "`password_file`"],
+        ),
+        ("[actions]\nshadow = \"stop\"\n", &["2:10: `actions.shadow`: unknown variant", "like `shadow = \"block\"`"]),
+        ("[actions]\nshadow = \"redirect\"\n", &["`actions.redirect_to`", "https://mcp.corp.example/mcp"]),
         ("[[sink]]\npath = \"a\"\n", &["1:1: `sink[0]`: ", "add `kind = \"jsonl\"`"]),
         ("[[sink]]\nkind = \"jsonl\"\n", &["`sink[0].path`: is missing; write it like"]),
         ("[[sink]]\nkind = \"jsonl\"\npath = \"-\"\nrotate_bytes = 65536\n", &["standard output cannot be rotated"]),
@@ -109,7 +155,8 @@ fn flags_lie_over_the_file() {
     assert!(!config.look_alikes && config.builtin_rules);
     assert!(config.rule_dirs[0].is_absolute() && config.rule_dirs[0].ends_with("own"), "{:?}", config.rule_dirs);
     let metrics = Some("[::1]:9".to_owned());
-    let config = load_with(text, &Overrides { threads: Some(5), look_alikes: true, metrics }).unwrap();
+    let overrides = Overrides { threads: Some(5), look_alikes: true, metrics, ..Overrides::default() };
+    let config = load_with(text, &overrides).unwrap();
     assert_eq!((config.threads.get(), config.live.threads.get()), (5, 5));
     assert_eq!(config.live.metrics, Some("[::1]:9".parse().unwrap()));
     assert!(config.look_alikes);
@@ -142,6 +189,8 @@ fn the_hash_is_of_what_decides_about_events() {
     assert_ne!(hash("[output]\nlook_alikes = true\n"), default);
     assert_ne!(hash("[limits]\nflows = 64\n"), default);
     assert_ne!(hash("[denied]\nservers = [\"a.example\"]\n"), default);
+    assert_ne!(hash("[actions]\nshadow = \"block\"\n"), default);
+    assert_eq!(hash("[actions]\nshadow = \"log\"\n"), default);
 }
 
 #[test]
@@ -171,6 +220,11 @@ fn what_a_reload_cannot_change_is_named() {
     let was = load("[replay]\nthreads = 1\n[capture]\nthreads = 1\n").unwrap();
     let text = "[replay]\nthreads = 2\n[capture]\nthreads = 1\n[rules]\nbuiltin = false\n[denied]\nservers = [\"a\"]\n";
     assert_eq!(load(text).unwrap().needing_a_start(&was), [""; 0]);
+    let text = "[replay]\nthreads = 1\n[capture]\nthreads = 1\n[actions]\nshadow = \"block\"\n[proxy.access]\n\
+                clients = [\"10.0.0.0/8\"]\n[proxy.bypass]\nbuiltin = false\n";
+    assert_eq!(load(text).unwrap().needing_a_start(&was), [""; 0]);
+    let text = "[capture]\nthreads = 1\n[proxy.ca]\nkey = \"other.key\"\n";
+    assert_eq!(load(text).unwrap().needing_a_start(&was), ["[proxy]"]);
     let text = "[capture]\nthreads = 2\n[limits]\nflows = 64\n[[sink]]\nkind = \"jsonl\"\npath = \"a\"\n";
     assert_eq!(load(text).unwrap().needing_a_start(&was), ["[capture]", "[limits]", "[[sink]]"]);
 }
@@ -193,4 +247,77 @@ fn one_total_sets_all_limits_and_a_key_of_its_own_holds_in_place_of_a_share() {
     assert_eq!(given.live.capture.queue_bytes, 2 << 20);
     let error = load("[limits]\nmemory_bytes = 1000\n").unwrap_err().to_string();
     assert!(error.contains("sensor.toml:2:16: `limits.memory_bytes`: must be at least 268435456"), "{error}");
+}
+
+#[test]
+fn a_proxy_has_defaults_and_its_files_lie_beside_the_configuration() {
+    let listener = "[[source]]\nkind = \"proxy\"\nlisten = \"127.0.0.1:8080\"\n";
+    let generation = |config: &Config| {
+        let rules = detect::rules::compile(&[]).unwrap();
+        let (scope, policy) = (config.scope.clone(), config.policy.clone());
+        std::sync::Arc::new(detect::Generation { rules, scope, policy })
+    };
+    let config = load(listener).unwrap();
+    let proxy = &config.live.proxy;
+    assert_eq!((proxy.listeners.len(), proxy.listeners[0].name.as_str()), (1, "127.0.0.1:8080"));
+    let ca = proxy.ca.as_ref().unwrap();
+    assert_eq!(
+        (ca.certificate.to_str(), ca.key.to_str()),
+        (Some("/etc/mcp-sensor/ca.pem"), Some("/etc/mcp-sensor/ca.key"))
+    );
+    let options = proxy.options(2, false, Vec::new()).unwrap();
+    assert_eq!((options.first_source, options.limits), (2, ::proxy::Limits::default()));
+    assert!(options.upstream.system_roots && options.upstream.proxy.is_none());
+    let settings = proxy.settings(&generation(&config));
+    assert_eq!((settings.hold, settings.on_fault), (::proxy::Hold::default(), ::proxy::Fault::Open));
+    assert!(settings.bypass.builtin && settings.bypass.learn.is_none());
+
+    // Where something is stopped, a fault of ours lets nothing slip through; unless that is asked for.
+    for (more, want) in [("", ::proxy::Fault::Closed), ("[proxy]\non_fault = \"open\"\n", ::proxy::Fault::Open)] {
+        let config = load(&format!("{listener}[actions]\nshadow = \"block\"\n{more}")).unwrap();
+        assert_eq!(config.live.proxy.settings(&generation(&config)).on_fault, want);
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("pass"), "secret\n").unwrap();
+    let text = format!(
+        "{listener}[proxy.ca]\nkey = \"own.key\"\n[proxy.upstream]\nproxy = \"http://ana@[fd00::1]:3128\"\n\
+         password_file = \"pass\"\nroots = [\"corp.pem\"]\n"
+    );
+    std::fs::write(dir.path().join("sensor.toml"), text).unwrap();
+    let common = Common { config: Some(dir.path().join("sensor.toml")), ..Common::default() };
+    let proxy = Config::load(&common, &Overrides::default()).unwrap().live.proxy;
+    assert_eq!(proxy.ca.as_ref().unwrap().key, dir.path().join("own.key"));
+    assert!(proxy.options(0, false, Vec::new()).unwrap_err().contains("chmod o-r"));
+    std::fs::set_permissions(dir.path().join("pass"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let upstream = proxy.options(0, false, Vec::new()).unwrap().upstream;
+    assert_eq!(upstream.roots, [dir.path().join("corp.pem")]);
+    let next = upstream.proxy.unwrap();
+    assert_eq!((next.host.as_str(), next.port), ("fd00::1", 3128));
+    assert_eq!(next.authorization.as_deref(), Some("Basic YW5hOnNlY3JldA=="));
+}
+
+#[test]
+fn flags_of_the_proxy_lie_over_the_file() {
+    let text = "[[source]]\nkind = \"proxy\"\nlisten = \"127.0.0.1:8080\"\n[actions]\ndenied = \"block\"\n\
+                [proxy.destinations]\nallow = [\"127.0.0.1\"]\n";
+    let mut flags = crate::args::ProxyFlags {
+        listen: vec!["[::1]:9".parse().unwrap()],
+        action: vec![(crate::args::Acted::Shadow, detect::RawAction::Block)],
+        allow_destination: vec!["::1".to_owned()],
+        no_intercept: true,
+        ..Default::default()
+    };
+    let with =
+        |flags: &crate::args::ProxyFlags| load_with(text, &Overrides { proxy: flags.clone(), ..Overrides::default() });
+    let config = with(&flags).unwrap();
+    let proxy = &config.live.proxy;
+    assert_eq!((proxy.listeners.len(), proxy.listeners[0].name.as_str()), (1, "[::1]:9"));
+    assert!(proxy.ca.is_none());
+    assert!(config.policy.stops_denied() && config.policy.can_stop());
+    flags.listen = vec!["[::]:9".parse().unwrap()];
+    let error = with(&flags).unwrap_err().to_string();
+    assert!(error.starts_with("`--listen`: other machines can reach [::]:9"), "{error}");
+    flags.client = vec!["fd00::/8".to_owned()];
+    assert!(with(&flags).is_ok());
 }

@@ -1,5 +1,6 @@
 //! What scrapes and health checks see of a run.
 
+use super::proxied::Proxied;
 use pipeline::{Control, Snapshot};
 use sinks::metrics::{self, Interface, Process, Queue, Sample, Sink};
 use std::net::TcpListener;
@@ -31,8 +32,9 @@ pub(super) fn serve(
     control: &Control,
     sinks: impl Fn() -> Vec<Sink> + Send + Sync + 'static,
     counters: &Arc<Counters>,
+    proxy: &Arc<Proxied>,
 ) -> std::io::Result<metrics::Server> {
-    let (control, counters) = (control.clone(), Arc::clone(counters));
+    let (control, counters, proxy) = (control.clone(), Arc::clone(counters), Arc::clone(proxy));
     let seen: Mutex<(u64, Arc<Snapshot>)> = Mutex::new((0, control.snapshot()));
     let source = move || {
         let snapshot = control.snapshot();
@@ -43,14 +45,21 @@ pub(super) fn serve(
             *last = Arc::clone(&snapshot);
             *progress
         };
-        sample(&snapshot, &control, sinks(), &counters, progress)
+        sample(&snapshot, (&control, &proxy), sinks(), &counters, progress)
     };
     metrics::serve(listener, metrics::Options::default(), Arc::new(source))
 }
 
-fn sample(snapshot: &Snapshot, control: &Control, sinks: Vec<Sink>, counters: &Counters, progress: u64) -> Sample {
+fn sample(
+    snapshot: &Snapshot,
+    (control, proxy): (&Control, &Proxied),
+    sinks: Vec<Sink>,
+    counters: &Counters,
+    progress: u64,
+) -> Sample {
     let interfaces = snapshot.capture.as_ref().map_or(&[][..], |capture| &capture.interfaces);
     let (alive, configured) = workers(control);
+    let (proxy_alive, proxy_configured) = proxy.threads();
     let depth = |name, depth| Queue { name, depth };
     let mut stats = snapshot.stats.clone();
     // Every sink is given every event; the snapshot is a little older than they are.
@@ -70,19 +79,23 @@ fn sample(snapshot: &Snapshot, control: &Control, sinks: Vec<Sink>, counters: &C
             ("decoders", snapshot.gauges.decoder_bytes),
             ("fragments", snapshot.gauges.fragment_bytes),
             ("correlation", snapshot.gauges.correlation_bytes),
+            ("proxy", snapshot.stats.proxy.as_ref().map_or(0, |proxy| proxy.held_bytes)),
         ],
         queues: vec![
             depth("capture", interfaces.iter().map(|i| i.waiting).sum()),
             depth("workers", snapshot.queues.iter().map(|n| *n as u64).sum()),
+            depth("proxy", control.feed().waiting() as u64),
         ],
         workers_alive: alive as u64,
         workers_configured: configured as u64,
         worker_restarts: snapshot.stats.limits.get("worker_restarts").copied().unwrap_or(0),
+        proxy_threads_alive: proxy_alive as u64,
+        proxy_threads_configured: proxy_configured as u64,
         interfaces: interfaces.iter().map(interface).collect(),
         sinks,
         packet_lag: control.lag().unwrap_or_default(),
         progress,
-        capturing: !interfaces.is_empty(),
+        capturing: snapshot.capture.is_some(),
         stopping: counters.stopping.load(Ordering::Relaxed),
         process: Process::read(),
     }

@@ -4,13 +4,13 @@ use super::Plan;
 use super::gauges::Counters;
 use super::losses::{Losses, News, QUIET};
 use super::outputs::Outputs;
+use super::proxied::Proxied;
 use super::screen::Screen;
 use super::terminals::Terminals;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::process::{Signal, notify};
-use crate::rules;
 use crate::words::plural;
 use correlate::record::{Notice, NoticeCode};
 use crossbeam_channel::{Receiver, select, tick};
@@ -34,6 +34,7 @@ const MAX_REASON: usize = 1000;
 pub(super) struct Keeper<'a> {
     pub(super) plan: &'a Plan<'a>,
     pub(super) control: &'a Control,
+    pub(super) proxy: &'a Proxied,
     pub(super) outputs: &'a Outputs<'a>,
     pub(super) screen: Option<&'a Screen>,
     pub(super) counters: &'a Counters,
@@ -101,6 +102,8 @@ impl Keeper<'_> {
     fn stop(&self) {
         self.counters.stopping.store(true, Ordering::Relaxed);
         let _ = notify::stopping();
+        // What it sees until its end is to be told, too.
+        self.proxy.stop(self.plan.config.live.proxy.stop);
         self.control.stop();
     }
 
@@ -206,7 +209,7 @@ impl Keeper<'_> {
             Ok((generation, config)) => {
                 let (rules, hash) = (generation.rules.hash(), &config.hash);
                 self.log.info(&format!("rules {rules} and configuration {hash} are in force"));
-                self.control.set_generation(Arc::new(generation));
+                self.control.set_generation(generation);
                 let waiting = config.needing_a_start(&self.plan.config);
                 if !waiting.is_empty() {
                     self.log.warn(&format!("changed and not in force before the next start: {}", waiting.join(", ")));
@@ -222,13 +225,16 @@ impl Keeper<'_> {
         let _ = notify::ready(&status(&self.control.snapshot()));
     }
 
-    fn load(&self) -> Result<(Generation, Config), String> {
+    /// Reads everything; what the proxy takes at once is in force there.
+    fn load(&self) -> Result<(Arc<Generation>, Config), String> {
         let config = Config::load(self.plan.common, &self.plan.overrides).map_err(|e| format!("{e:#}"))?;
-        let rules = rules::load(&config, self.log).map_err(|failure| match failure {
+        let generation = super::generation(&config, self.log).map_err(|failure| match failure {
             Failure::Usage(e) | Failure::Run(e) => format!("{e:#}"),
             Failure::Closed => String::new(),
         })?;
-        Ok((Generation { rules, scope: config.scope.clone() }, config))
+        let generation = Arc::new(generation);
+        self.proxy.reload(config.live.proxy.settings(&generation))?;
+        Ok((generation, config))
     }
 }
 
@@ -237,7 +243,15 @@ fn status(snapshot: &Snapshot) -> String {
     let stats = &snapshot.stats;
     let dropped: u64 = stats.packets_dropped.values().sum();
     let servers: u64 = stats.servers.values().sum();
-    format!("{} packets, {dropped} of them not analysed; {servers} servers; {} events", stats.packets, stats.events)
+    let proxy = stats.proxy.as_ref().map(|proxy| {
+        let requests: u64 = proxy.requests.values().sum();
+        format!("; {} connections to the proxy, {requests} requests so far", proxy.connections_active)
+    });
+    let proxy = proxy.unwrap_or_default();
+    format!(
+        "{} packets, {dropped} of them not analysed{proxy}; {servers} servers; {} events",
+        stats.packets, stats.events
+    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is told to people and when; no event depends on it")]

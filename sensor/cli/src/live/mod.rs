@@ -1,30 +1,35 @@
-//! `capture` and `run`: live traffic in, events out, until told to stop.
+//! `capture`, `proxy` and `run`: live traffic in, events out, until told to stop.
 //!
-//! The order of a start: configuration and rules, interfaces, the listener for scrapes; then rights are given up; then
-//! outputs, which so belong to the user that writes them, and threads; then the service manager is told.
+//! The order of a start: configuration and rules, interfaces, the listener for scrapes, listeners of the proxy and its CA;
+//! then rights are given up; then outputs, which so belong to the user that writes them, and threads; then the service
+//! manager is told.
 
 mod gauges;
 mod keeper;
 mod losses;
 mod outputs;
+mod proxied;
 mod screen;
 mod terminals;
 
-use crate::args::{Capture, Common, Overrides, Run};
-use crate::config::{Config, DEFAULT_FILE, Sink};
+use crate::args::{Capture, Common, Overrides, Proxy, Run};
+use crate::config::{Config, DEFAULT_FILE, DEFAULT_LISTEN, Sink};
 use crate::failure::{Failure, Outcome};
 use crate::log::Log;
 use crate::process::{Confinement, Signals, confine, notify};
 use crate::{replay, rules};
+use ::proxy::Listener;
 use capture::{InterfaceOptions, InterfaceStats, Live};
 use detect::Generation;
 use gauges::Counters;
 use keeper::Keeper;
 use outputs::Outputs;
 use pipeline::{Control, RunInfo, Settings};
+use proxied::Proxied;
 use screen::Screen;
 use sinks::metrics::{self, Process};
 use std::io::{self, IsTerminal as _};
+use std::num::NonZeroUsize;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,15 +62,10 @@ struct Plan<'a> {
 pub(crate) fn capture(common: &Common, args: &Capture, log: &Log) -> Outcome {
     let overrides = args.serving.overrides();
     let mut config = Config::load(common, &overrides)?;
-    // That of the configuration is for `run`, which may be at work beside this.
+    // What the configuration has of these is for `run`, which may be at work beside this.
     config.live.metrics = config.live.metrics.filter(|_| args.serving.metrics.is_some());
-    let terminal = io::stdout().is_terminal();
-    let (path, screen) = match &args.output {
-        Some(path) if path == Path::new("-") => (Some(Path::new("-")), false),
-        Some(path) => (Some(path.as_path()), terminal && !common.quiet),
-        None if terminal => (None, true),
-        None => (Some(Path::new("-")), false),
-    };
+    config.live.proxy.listeners.clear();
+    let (path, screen) = output(args.output.as_deref(), common.quiet);
     let mut sources: Vec<InterfaceOptions> = Vec::new();
     for name in &args.interface {
         if !sources.iter().any(|s| s.name == *name) {
@@ -87,6 +87,43 @@ pub(crate) fn capture(common: &Common, args: &Capture, log: &Log) -> Outcome {
     serve(&plan, log)
 }
 
+pub(crate) fn proxy(common: &Common, args: &Proxy, log: &Log) -> Outcome {
+    let overrides = args.overrides();
+    let mut config = Config::load(common, &overrides)?;
+    config.live.metrics = config.live.metrics.filter(|_| args.metrics.is_some());
+    // One thread makes events of what the threads of the proxy saw.
+    config.live.threads = NonZeroUsize::MIN;
+    let listeners = &mut config.live.proxy.listeners;
+    if listeners.is_empty() {
+        listeners.push(Listener { name: DEFAULT_LISTEN.to_string(), address: DEFAULT_LISTEN });
+    }
+    let (path, screen) = output(args.output.as_deref(), common.quiet);
+    let plan = Plan {
+        common,
+        overrides,
+        keylog: None,
+        sources: Vec::new(),
+        sinks: path.map(|path| Sink::new(path, config.limits.output_queues)).into_iter().collect(),
+        service: false,
+        screen,
+        ends_with_reader: path == Some(Path::new("-")),
+        duration: None,
+        config,
+    };
+    serve(&plan, log)
+}
+
+/// Where events go, if anywhere, and whether the table is drawn.
+fn output(asked: Option<&Path>, quiet: bool) -> (Option<&Path>, bool) {
+    let terminal = io::stdout().is_terminal();
+    match asked {
+        Some(path) if path == Path::new("-") => (Some(path), false),
+        Some(path) => (Some(path), terminal && !quiet),
+        None if terminal => (None, true),
+        None => (Some(Path::new("-")), false),
+    }
+}
+
 /// An interface as the configuration has it, with the options of the command line over that.
 fn source(name: &str, args: &Capture, config: &Config) -> InterfaceOptions {
     let known = config.live.sources.iter().find(|s| s.name == name).cloned();
@@ -102,10 +139,15 @@ fn source(name: &str, args: &Capture, config: &Config) -> InterfaceOptions {
 pub(crate) fn run(common: &Common, args: &Run, log: &Log) -> Outcome {
     let overrides = args.serving.overrides();
     let config = Config::load(common, &overrides)?;
-    let file = config.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display();
-    if config.live.sources.is_empty() {
+    let Some(file) = config.file.as_deref().map(Path::display) else {
         return Err(Failure::usage(format!(
-            "{file} names no source; add one: `[[source]]` with `kind = \"interface\"` and `interface = \"eth1\"`"
+            "there is no {DEFAULT_FILE}, and no other file is named (`-c FILE`); `run` takes its sources and sinks from it"
+        )));
+    };
+    if config.live.sources.is_empty() && config.live.proxy.listeners.is_empty() {
+        return Err(Failure::usage(format!(
+            "{file} names no source; add one: `[[source]]` with `kind = \"interface\"` and `interface = \"eth1\"`, or with \
+             `kind = \"proxy\"` and `listen = \"{DEFAULT_LISTEN}\"`"
         )));
     }
     if config.live.sinks.is_empty() {
@@ -130,16 +172,21 @@ pub(crate) fn run(common: &Common, args: &Run, log: &Log) -> Outcome {
 
 fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
     let config = &plan.config;
-    let generation = Arc::new(Generation { rules: rules::load(config, log)?, scope: config.scope.clone() });
+    let generation = Arc::new(generation(config, log)?);
     let keys = Arc::new(replay::open_keys(plan.keylog, log)?);
     let sensor = config.live.sensor.clone().or_else(host_name).unwrap_or_else(|| NAMELESS.to_owned());
 
     let signals = Signals::catch().map_err(|e| Failure::run(format!("cannot catch signals: {e}")))?;
-    let live = Live::open(&plan.sources, &config.live.capture).map_err(|e| Failure::usage(e.to_string()))?;
+    let live = match plan.sources.as_slice() {
+        [] => Live::of_none(),
+        sources => Live::open(sources, &config.live.capture).map_err(|e| Failure::usage(e.to_string()))?,
+    };
     short_rings(&live, &plan.sources, log);
     // Whether other machines may reach it was settled with the configuration.
     let metrics = config.live.metrics.map(|address| metrics::bind(address, true)).transpose();
     let metrics = metrics.map_err(|e| Failure::usage(e.to_string()))?;
+    let own = metrics.as_ref().and_then(|metrics| metrics.local_addr().ok());
+    let proxy = proxied::bind(plan, &generation, own.into_iter().collect())?;
     // The size of a page is read once, from where it cannot be read any more afterwards.
     let _ = Process::read();
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
@@ -156,7 +203,9 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
     let log = &Log { bar: screen.as_ref().map_or_else(|| log.bar.clone(), Screen::bar), ..log.clone() };
     let outputs = Outputs::open(&plan.sinks, screen.as_ref())?;
     let counters = Arc::new(Counters::default());
-    let scrapes = metrics.map(|listener| gauges::serve(listener, &control, outputs.watch(), &counters)).transpose();
+    let proxy = Arc::new(proxied::start(proxy, &control)?);
+    let scrapes =
+        metrics.map(|listener| gauges::serve(listener, &control, outputs.watch(), &counters, &proxy)).transpose();
     let scrapes = scrapes.map_err(|e| Failure::run(format!("cannot answer for metrics: {e}")))?;
     if let Some(scrapes) = &scrapes {
         log.info(&format!("metrics at http://{}/metrics", scrapes.addr()));
@@ -169,6 +218,7 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
         keys,
         stats_every: Some(config.live.stats_every),
         session_every: Some(config.live.session_every),
+        proxies: config.live.proxy.listeners.iter().map(|listener| listener.name.clone()).collect(),
         ..Settings::default()
     };
     let info = RunInfo {
@@ -177,20 +227,20 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
         config: config.hash.clone(),
         ..RunInfo::default()
     };
-    let names: Vec<&str> = plan.sources.iter().map(|s| s.name.as_str()).collect();
-    let ready = format!("capturing on {}", names.join(", "));
+    let ready = ready(plan, &proxy);
     log.info(&ready);
     let _ = notify::ready(&ready);
-    let watched = control.clone();
+    let watched = (control.clone(), Arc::clone(&proxy));
     let watchdog = notify::watch(move || {
-        let (alive, all) = gauges::workers(&watched);
-        alive == all
+        let alive = |(alive, all)| alive == all;
+        alive(gauges::workers(&watched.0)) && alive(watched.1.threads())
     });
     let _watchdog = watchdog.map_err(|e| Failure::run(format!("cannot start the watchdog: {e}")))?;
 
     let keeper = Keeper {
         plan,
         control: &control,
+        proxy: &proxy,
         outputs: &outputs,
         screen: screen.as_ref(),
         counters: &counters,
@@ -203,6 +253,8 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
         let (end, ended) = crossbeam_channel::bounded::<()>(0);
         let keeper = scope.spawn(move || keeper.keep(listener.events(), &ended));
         let done = pipeline::run(live.into(), &settings, &generation, &info, &mut emit, &|_, _| {}, &control);
+        // Where it was asked to end, that is over already.
+        proxy.stop(Duration::ZERO);
         drop(end);
         (done, keeper.join().unwrap_or_else(|_| Some(Failure::run("a fault in the thread that handles signals"))))
     });
@@ -219,6 +271,19 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
     failure.map_or(Ok(()), Err)?;
     done.map_err(|e| Failure::run(e.to_string()))?;
     Ok(0)
+}
+
+fn generation(config: &Config, log: &Log) -> Result<Generation, Failure> {
+    Ok(Generation { rules: rules::load(config, log)?, scope: config.scope.clone(), policy: config.policy.clone() })
+}
+
+/// What there is to see from now on.
+fn ready(plan: &Plan<'_>, proxy: &Proxied) -> String {
+    let list = |what: &str, names: Vec<String>| (!names.is_empty()).then(|| format!("{what} on {}", names.join(", ")));
+    let interfaces = plan.sources.iter().map(|source| source.name.clone()).collect();
+    let addresses = proxy.addresses().iter().map(ToString::to_string).collect();
+    let both = [list("capturing", interfaces), list("proxy", addresses)];
+    both.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// Packets that were there to be captured, lost ones included.
@@ -247,13 +312,17 @@ fn confinement(plan: &Plan<'_>) -> Confinement {
     let config = &plan.config;
     let process = &config.live.process;
     let file = config.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+    let proxy = &config.live.proxy;
     let read = [file].into_iter().chain(config.rule_dirs.iter().cloned()).chain(plan.keylog.map(Path::to_owned));
+    let read = read.chain(proxy.reads().map(Path::to_owned));
     let write = plan.sinks.iter().filter(|s| !s.is_stdout()).map(|s| s.path.clone());
     Confinement {
         user: process.user.clone(),
-        keep_net_raw: process.keep_net_raw,
+        // A proxy alone has nothing to open again.
+        keep_net_raw: process.keep_net_raw && !plan.sources.is_empty(),
         seccomp: process.seccomp,
         landlock: process.landlock,
+        connects: !proxy.listeners.is_empty(),
         read: read.collect(),
         write: write.collect::<Vec<PathBuf>>(),
     }

@@ -16,15 +16,18 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Compiles the filters for this processor.
+    /// Compiles the filters for this processor; with IP sockets if it `connects`.
     ///
     /// # Errors
     ///
     /// Where there are none for it.
-    pub(super) fn compile() -> Result<Self, Error> {
+    pub(super) fn compile(connects: bool) -> Result<Self, Error> {
         let arch = || TargetArch::try_from(ARCH);
         let mut rules: BTreeMap<i64, Vec<Rule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
-        rules.extend(conditional()?);
+        rules.extend(conditional(connects)?);
+        if connects {
+            rules.extend(CONNECTING.iter().map(|call| (*call, Vec::new())));
+        }
         // The other filter has the say.
         rules.insert(libc::SYS_clone3, Vec::new());
         let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
@@ -47,7 +50,7 @@ impl Filter {
 }
 
 /// Calls that depend on an argument. Each rule is one way to be allowed; its conditions must all hold.
-fn conditional() -> Result<Vec<(i64, Vec<Rule>)>, Error> {
+fn conditional(connects: bool) -> Result<Vec<(i64, Vec<Rule>)>, Error> {
     let is = |arg, value: i32| Condition::new(arg, Len::Dword, Op::Eq, u64::from(value.unsigned_abs()));
     let is_not = |arg, value| Condition::new(arg, Len::Dword, Op::Ne, value);
     let bits = |arg, mask: i32, value: i32| {
@@ -62,8 +65,8 @@ fn conditional() -> Result<Vec<(i64, Vec<Rule>)>, Error> {
         // No new code.
         (libc::SYS_mmap, vec![Rule::new(vec![bits(2, libc::PROT_EXEC, 0)?])?]),
         (libc::SYS_mprotect, vec![Rule::new(vec![bits(2, libc::PROT_EXEC, 0)?])?]),
-        // Interfaces that come back, questions about them, the service manager. No way out by IP.
-        (libc::SYS_socket, any_of(0, &[libc::AF_PACKET, libc::AF_UNIX, libc::AF_NETLINK])?),
+        // Interfaces that come back, questions about them, the service manager. A way out by IP for a proxy only.
+        (libc::SYS_socket, any_of(0, if connects { FAMILIES_WITH_IP } else { FAMILIES })?),
         // Names of threads and of memory.
         (libc::SYS_prctl, any_of(0, &[libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA])?),
         // Limits are read, never set.
@@ -77,6 +80,14 @@ fn conditional() -> Result<Vec<(i64, Vec<Rule>)>, Error> {
 const TIOCSTI: u64 = 0x5412;
 /// The same by way of the selection of a console.
 const TIOCLINUX: u64 = 0x541C;
+
+/// Families of sockets.
+const FAMILIES: &[i32] = &[libc::AF_PACKET, libc::AF_UNIX, libc::AF_NETLINK];
+/// The same for a process that connects.
+const FAMILIES_WITH_IP: &[i32] = &[libc::AF_PACKET, libc::AF_UNIX, libc::AF_NETLINK, libc::AF_INET, libc::AF_INET6];
+
+/// Calls that only a process makes that connects: getaddrinfo(3) asks for both kinds of addresses at once.
+const CONNECTING: &[i64] = &[libc::SYS_sendmmsg];
 
 /// Calls that may be made with any arguments.
 const ALLOWED: &[i64] = &[

@@ -7,7 +7,7 @@ use caps::{CapSet, Capability, CapsHashSet};
 use landlock::RulesetStatus;
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{self, AccessFlags, Uid, User};
 use std::ffi::CString;
 use std::fmt;
@@ -29,6 +29,8 @@ pub(crate) struct Confinement {
     pub(crate) seccomp: bool,
     /// Whether to give up files.
     pub(crate) landlock: bool,
+    /// Whether connections are made and names looked up from now on: what a proxy does.
+    pub(crate) connects: bool,
     /// Files and folders that are read later on: configuration, rules, key logs.
     pub(crate) read: Vec<PathBuf>,
     /// Files and folders that are written, where files are made, renamed and removed later on: outputs.
@@ -178,10 +180,10 @@ fn names(bits: u64) -> String {
 pub(crate) fn confine(wanted: &Confinement) -> Result<Confined, ConfineError> {
     let user = wanted.user.as_deref().map(look_up).transpose()?;
     // What needs rights to be made ready comes before they go.
-    let fence = wanted.landlock.then(|| Fence::around(&wanted.read, &wanted.write));
-    let filter = wanted.seccomp.then(Filter::compile);
+    let fence = wanted.landlock.then(|| Fence::around(&wanted.read, &wanted.write, wanted.connects));
+    let filter = wanted.seccomp.then(|| Filter::compile(wanted.connects));
 
-    step("setrlimit(RLIMIT_CORE)", setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
+    guard_memory()?;
     let before = step("capget", caps::read(None, CapSet::Effective))?;
     if before.contains(&Capability::CAP_SETPCAP) {
         step("PR_CAPBSET_DROP", caps::clear(None, CapSet::Bounding))?;
@@ -216,6 +218,25 @@ pub(crate) fn confine(wanted: &Confinement) -> Result<Confined, ConfineError> {
     let others = if fenced { threads.len().saturating_sub(1) } else { 0 };
     let outside = others.max(threads.iter().filter(|thread| **thread != status).count());
     Ok(Confined { status, landlock, seccomp, outside, foreign })
+}
+
+/// Keeps what is in memory there: no core is written, and nobody of the same user can look in. For secrets, to be
+/// called before they are read; [`confine`] does it, too.
+///
+/// # Errors
+///
+/// [`ConfineError`] where the kernel refuses.
+pub(crate) fn guard_memory() -> Result<(), ConfineError> {
+    step("setrlimit(RLIMIT_CORE)", setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
+    step("PR_SET_DUMPABLE", prctl::set_dumpable(false))
+}
+
+/// Lets this process have as many files open as it may ask for: each connection through a proxy is two. Where the system
+/// refuses, there are as many as before.
+pub(crate) fn open_many_files() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }
 
 /// Gives up all capabilities of this thread and those it will start, for commands that only read files. Root keeps the

@@ -12,6 +12,9 @@ const KNOWN: ABI = ABI::V6;
 /// Kernel files that are read while running: state of interfaces (libpcap opens those that come back), own figures.
 const KERNEL: [&str; 2] = ["/proc", "/sys"];
 
+/// What looking up names reads (resolver(5), nsswitch.conf(5), gai.conf(5)). Some of it is replaced while running.
+const NAMES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
+
 /// A set of rules that is not in force yet.
 ///
 /// Paths are opened when it is made, so it must be made while everything can be reached, and it holds for the folders
@@ -21,23 +24,32 @@ pub(super) struct Fence {
 }
 
 impl Fence {
-    /// Reading below `read`, and reading and writing below `write`; nothing else, and no new TCP connection or listener.
-    /// Paths that do not exist are left out.
+    /// Reading below `read`, and reading and writing below `write`; nothing else, no new TCP listener, and no TCP
+    /// connection unless it `connects`. Paths that do not exist are left out.
     ///
     /// # Errors
     ///
     /// What the kernel says where it has Landlock and takes no rules.
-    pub(super) fn around(read: &[PathBuf], write: &[PathBuf]) -> Result<Self, RulesetError> {
+    pub(super) fn around(read: &[PathBuf], write: &[PathBuf], connects: bool) -> Result<Self, RulesetError> {
         let reads = AccessFs::ReadFile | AccessFs::ReadDir;
         let writes = reads | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile;
         let mut rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(KNOWN))?
-            .handle_access(AccessNet::from_all(KNOWN))?
+            .handle_access(if connects { AccessNet::BindTcp.into() } else { AccessNet::from_all(KNOWN) })?
             .scope(Scope::Signal)?
             .create()?;
         for path in KERNEL.iter().map(Path::new).chain(read.iter().map(PathBuf::as_path)) {
             rules = allow(rules, path, reads)?;
+        }
+        if connects {
+            for path in NAMES.iter().map(Path::new) {
+                rules = allow(rules, path, reads)?;
+                // It may be a link to what another program keeps.
+                if let Ok(path) = path.canonicalize() {
+                    rules = allow(rules, &path, reads)?;
+                }
+            }
         }
         for path in write {
             rules = allow(rules, path, writes)?;

@@ -71,6 +71,7 @@ fn everything(folder: &Path) -> Confinement {
         keep_net_raw: false,
         seccomp: true,
         landlock: true,
+        connects: false,
         read: vec![folder.join("read/rules.toml")],
         write: vec![folder.join("logs/events.jsonl")],
     }

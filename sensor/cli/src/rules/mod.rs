@@ -118,7 +118,8 @@ pub(crate) fn run(common: &Common, command: &Rules, log: &Log) -> Outcome {
         Rules::Show { id } => show(&in_force()?, id)?,
         Rules::Explain { events, id, http } => {
             let config = config(common)?;
-            let generation = Arc::new(Generation { rules: load(&config, log)?, scope: config.scope });
+            let generation =
+                Arc::new(Generation { rules: load(&config, log)?, scope: config.scope, policy: config.policy.clone() });
             match (events, id, http) {
                 (Some(events), Some(id), _) => explain::event(events, id, &generation.rules)?,
                 (_, _, Some(http)) => explain::http(http, &generation)?,

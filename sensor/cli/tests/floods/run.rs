@@ -17,7 +17,7 @@ fn generation() -> Arc<Generation> {
         let sanctioned = detect::RawServers { servers };
         let raw = detect::RawScope { sanctioned, ..Default::default() };
         let rules = detect::rules::compile(&detect::rules::builtin()).unwrap();
-        Arc::new(Generation { rules, scope: detect::Scope::try_from(&raw).unwrap() })
+        Arc::new(Generation { rules, scope: detect::Scope::try_from(&raw).unwrap(), policy: detect::Policy::default() })
     });
     Arc::clone(&GENERATION)
 }

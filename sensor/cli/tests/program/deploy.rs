@@ -12,9 +12,15 @@ fn deploy(name: &str) -> PathBuf {
 /// Exposure in tenths, of 100 at most.
 const PROMISED: &str = "21";
 
+const UNITS: [&str; 2] = ["mcp-sensor.service", "mcp-sensor-proxy.service"];
+
 #[test]
-fn the_unit_is_as_closed_as_promised() {
-    let unit = deploy("systemd/mcp-sensor.service");
+fn the_units_are_as_closed_as_promised() {
+    UNITS.iter().for_each(|unit| closed(unit));
+}
+
+fn closed(name: &str) {
+    let unit = deploy("systemd").join(name);
     let analysis = Command::new("systemd-analyze")
         .args(["security", "--offline=true", "--no-pager"])
         .arg(format!("--threshold={PROMISED}"))
@@ -26,7 +32,7 @@ fn the_unit_is_as_closed_as_promised() {
     };
     let text = String::from_utf8_lossy(&analysis.stdout);
     assert!(analysis.status.success(), "{text}\n{}", String::from_utf8_lossy(&analysis.stderr));
-    assert!(text.contains("Overall exposure level for mcp-sensor.service"), "{text}");
+    assert!(text.contains(&format!("Overall exposure level for {name}")), "{text}");
     // It understands every line.
     let verified = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().unwrap();
     let said = String::from_utf8_lossy(&verified.stderr);
@@ -50,24 +56,35 @@ fn the_unit_runs_the_program_as_the_manual_says() {
     ] {
         has(line);
     }
+    let proxy = fs::read_to_string(deploy("systemd/mcp-sensor-proxy.service")).unwrap();
+    for line in [
+        "Type=notify",
+        "ExecStart=/usr/bin/mcp-sensor -c /etc/mcp-sensor/proxy.toml run",
+        "User=mcp-sensor",
+        "CapabilityBoundingSet=",
+    ] {
+        assert!(proxy.lines().any(|l| l == line), "no {line}");
+    }
     let user = fs::read_to_string(deploy("systemd/mcp-sensor.sysusers.conf")).unwrap();
     assert!(user.lines().any(|line| line.starts_with("u mcp-sensor ")), "{user}");
 }
 
 #[test]
-fn the_configuration_to_begin_with_is_valid_also_with_everything_in_it_switched_on() {
-    let dir = directory();
-    let text = fs::read_to_string(deploy("sensor.toml")).unwrap();
-    // Keys have no space behind the mark, as prose has.
-    let switched_on = |line: &str| match line.strip_prefix('#') {
-        Some(key) if !key.starts_with(' ') => key.replace("/etc/mcp-sensor/rules", "rules"),
-        _ => line.to_owned(),
-    };
-    let all = text.lines().map(switched_on).collect::<Vec<_>>().join("\n");
-    assert_ne!(text, all);
-    fs::create_dir(dir.path().join("rules")).unwrap();
-    for (name, text) in [("plain.toml", &text), ("all.toml", &all)] {
-        fs::write(dir.path().join(name), text).unwrap();
-        run(dir.path(), &["-c", name, "config", "check"]).ends(0, &[]);
+fn the_configurations_to_begin_with_are_valid_also_with_everything_in_them_switched_on() {
+    for name in ["sensor.toml", "proxy.toml"] {
+        let dir = directory();
+        let text = fs::read_to_string(deploy(name)).unwrap();
+        // Keys have no space behind the mark, as prose has.
+        let switched_on = |line: &str| match line.strip_prefix('#') {
+            Some(key) if !key.starts_with(' ') => key.replace("/etc/mcp-sensor/rules", "rules"),
+            _ => line.to_owned(),
+        };
+        let all = text.lines().map(switched_on).collect::<Vec<_>>().join("\n");
+        assert_ne!(text, all);
+        fs::create_dir(dir.path().join("rules")).unwrap();
+        for (name, text) in [("plain.toml", &text), ("all.toml", &all)] {
+            fs::write(dir.path().join(name), text).unwrap();
+            run(dir.path(), &["-c", name, "config", "check"]).ends(0, &[]);
+        }
     }
 }

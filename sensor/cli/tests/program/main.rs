@@ -1,6 +1,7 @@
 //! The program as users and scripts meet it: help, messages, exit status, what goes where.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
+mod ca;
 mod deploy;
 mod doctor;
 mod help;

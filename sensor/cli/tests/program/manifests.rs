@@ -14,7 +14,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("capture", &["net"]),
     ("sinks", &["correlate", "detect", "mcp", "net", "proto"]),
     ("pipeline", &["capture", "correlate", "detect", "mcp", "net", "proto"]),
-    ("cli", &["capture", "correlate", "detect", "mcp", "net", "pipeline", "proto", "sinks"]),
+    ("proxy", &["correlate", "detect", "mcp", "net", "proto"]),
+    ("cli", &["capture", "correlate", "detect", "mcp", "net", "pipeline", "proto", "proxy", "sinks"]),
     ("testkit", &["net"]),
     ("xtask", &["net", "testkit"]),
 ];

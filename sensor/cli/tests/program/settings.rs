@@ -77,7 +77,13 @@ fn a_wrong_configuration_is_refused_by_every_command_that_needs_it() {
         assert_eq!(outcome.stdout, "", "{args:?}");
     }
     run(dir.path(), &["-c", "absent.toml", "config", "check"]).ends(2, &["cannot read absent.toml"]);
-    assert_eq!(run(dir.path(), &["-c", "empty.toml", "config", "check"]).ends(0, &[]).stdout, "ok\n");
+    let checked = run(dir.path(), &["-c", "empty.toml", "config", "check"]).ends(0, &[]).stdout;
+    assert_eq!(checked, "ok: empty.toml; 0 sources, 0 sinks\n");
+    let both = "[[source]]\nkind = \"interface\"\ninterface = \"eth1\"\n[[source]]\nkind = \"proxy\"\n\
+                listen = \"127.0.0.1:8080\"\n[[sink]]\nkind = \"jsonl\"\npath = \"-\"\n";
+    fs::write(dir.path().join("c.toml"), both).unwrap();
+    let checked = run(dir.path(), &["-c", "c.toml", "config", "check"]).ends(0, &[]).stdout;
+    assert_eq!(checked, "ok: c.toml; 2 sources, 1 sink\n");
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Run {
         std::fs::write(&path, pcap).unwrap();
         let scope = detect::Scope::try_from(raw).unwrap();
         let rules = detect::rules::compile(&detect::rules::builtin()).unwrap();
-        let generation = Arc::new(detect::Generation { rules, scope });
+        let generation = Arc::new(detect::Generation { rules, scope, policy: detect::Policy::default() });
         let threads = NonZeroUsize::new(threads).unwrap();
         let settings = pipeline::Settings { threads, session_every, ..Default::default() };
         Self::read_as(open(path), &settings, &generation)
@@ -166,6 +166,7 @@ fn generation() -> Arc<detect::Generation> {
         Arc::new(detect::Generation {
             rules: detect::rules::compile(&detect::rules::builtin()).expect("the built-in rules compile"),
             scope: detect::Scope::try_from(&detect::RawScope::default()).expect("an empty scope is valid"),
+            policy: detect::Policy::default(),
         })
     });
     Arc::clone(&GENERATION)

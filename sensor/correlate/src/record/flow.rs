@@ -44,7 +44,7 @@ pub enum NameFrom {
 pub struct User {
     /// The name.
     pub name: String,
-    /// Who says so: `map` (the configuration).
+    /// Who says so: `map` (the configuration) or `proxy_auth`.
     pub from: UserFrom,
 }
 
@@ -54,6 +54,8 @@ pub struct User {
 pub enum UserFrom {
     /// `[[names.map]]` of the configuration.
     Map,
+    /// The user authenticated at the proxy.
+    ProxyAuth,
 }
 
 /// The flow a detection was seen on.

@@ -77,6 +77,20 @@ pub enum NoticeCode {
     ReloadFailed,
     /// The sensor sheds work to keep within its limits.
     Overload,
+    /// A client refused the certificate that the proxy made for a server.
+    CaRefused,
+    /// The certificate or the TLS of a server cannot be trusted; the proxy refused to connect.
+    OriginUntrusted,
+    /// A request was for another server than its connection.
+    Misdirected,
+    /// The proxy passes a server through unread, because clients refused its certificate.
+    BypassBegan,
+    /// The proxy intercepts that server again.
+    BypassEnded,
+    /// A message waited for a verdict and met a limit.
+    HoldLimit,
+    /// The proxy's own code failed on a request.
+    ProxyFault,
 }
 
 impl NoticeCode {
@@ -103,6 +117,13 @@ impl NoticeCode {
             Self::ConfigReloaded => "config_reloaded",
             Self::ReloadFailed => "reload_failed",
             Self::Overload => "overload",
+            Self::CaRefused => "ca_refused",
+            Self::OriginUntrusted => "origin_untrusted",
+            Self::Misdirected => "misdirected",
+            Self::BypassBegan => "bypass_began",
+            Self::BypassEnded => "bypass_ended",
+            Self::HoldLimit => "hold_limit",
+            Self::ProxyFault => "proxy_fault",
         }
     }
 }

@@ -268,6 +268,26 @@ impl HostTable {
         best.tell(self, path, hit);
     }
 
+    /// Whether any entry is about `host` (normalised), whatever its path and however little it says.
+    pub fn lists(&self, host: &str) -> bool {
+        let label_of = |id: &u32| self.entry(*id).map_or("", |entry| self.str(entry.label));
+        let (mut parent, mut rest) = (NONE, host);
+        loop {
+            let (before, label) = rest.rsplit_once('.').map_or((None, rest), |(before, label)| (Some(before), label));
+            let Some((id, node)) = self.child(parent, label).and_then(|id| Some((id, self.at(id)?))) else { break };
+            let mut next = if before.is_some() { node.under } else { node.exact };
+            while let Some(entry) = self.entry(next) {
+                if before.is_none_or(|before| pattern::labels_match(self.str(entry.starred), before)) {
+                    return true;
+                }
+                next = entry.next;
+            }
+            let Some(before) = before else { break };
+            (parent, rest) = (id, before);
+        }
+        self.open.iter().any(|id| pattern::open_matches(label_of(id), host))
+    }
+
     /// Looks through a node's list. `before` is what is left of the host, for patterns with stars.
     fn consider(&self, first: u32, before: Option<&str>, path: Option<&str>, best: &mut Best) {
         let mut next = first;

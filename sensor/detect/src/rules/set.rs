@@ -256,6 +256,11 @@ impl RuleSet {
         self.hosts.find(host, path, hit);
     }
 
+    /// Whether any signature on `host` or `url` lists a host (normalised), whatever the path and however little that says.
+    pub fn lists_host(&self, host: &str) -> bool {
+        self.hosts.lists(host)
+    }
+
     /// The state of a body of which nothing was seen.
     pub fn body(&self, side: Side) -> BodyState {
         self.stream(match side {

@@ -49,6 +49,7 @@ fn generation() -> Arc<Generation> {
     Arc::new(Generation {
         rules: detect::rules::compile(&detect::rules::builtin()).unwrap(),
         scope: Scope::try_from(&RawScope::default()).unwrap(),
+        policy: detect::Policy::default(),
     })
 }
 

@@ -49,7 +49,7 @@ fn generation(pack: &str, denied: &[&str]) -> Arc<Generation> {
     let servers = denied.iter().map(|name| RawServer::Name((*name).to_owned())).collect();
     let raw = RawScope { denied: RawServers { servers }, ..RawScope::default() };
     let rules = detect::rules::compile(&texts).unwrap();
-    Arc::new(Generation { rules, scope: Scope::try_from(&raw).unwrap() })
+    Arc::new(Generation { rules, scope: Scope::try_from(&raw).unwrap(), policy: detect::Policy::default() })
 }
 
 /// What test `n` of a series says: a call of `tool-n` and, if `answered`, its answer.

@@ -8,6 +8,7 @@
     reason = "tests may fail loudly"
 )]
 
+mod beside;
 mod faults;
 mod feed;
 mod reload;

@@ -15,22 +15,33 @@ pub(super) const MAX_CONTROL: usize = 125;
 /// A frame header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "bits of the wire")]
-pub(super) struct Header {
-    pub(super) fin: bool,
-    pub(super) rsv1: bool,
+pub struct Header {
+    /// FIN: the last frame of its message.
+    pub fin: bool,
+    /// RSV1; on the first frame of a message it says that the message is compressed (RFC 7692 §6).
+    pub rsv1: bool,
     /// RSV2 or RSV3.
-    pub(super) rsv23: bool,
-    pub(super) opcode: u8,
-    pub(super) mask: Option<[u8; 4]>,
+    pub rsv23: bool,
+    /// Opcode, 0 to 15 (§11.8).
+    pub opcode: u8,
+    /// The mask of the payload, where there is one.
+    pub mask: Option<[u8; 4]>,
     /// Payload length in bytes, below 2^64; see [`Header::is_possible`].
-    pub(super) len: u64,
+    pub len: u64,
     /// The length was written in as few bytes as it can.
-    pub(super) short: bool,
+    pub short: bool,
 }
 
 impl Header {
-    /// Reads the header from the start of `bytes`, with its length; or says how many bytes it needs at least.
-    pub(super) fn parse(bytes: &[u8]) -> Result<(Self, usize), usize> {
+    /// Longest header, in bytes.
+    pub const MAX_LEN: usize = MAX_HEADER;
+
+    /// Reads the header from the start of `bytes`, with its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// How many bytes it needs at least, at most [`Header::MAX_LEN`].
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize), usize> {
         let &[first, second, ref rest @ ..] = bytes else { return Err(2) };
         let field = match second & 0x7f {
             126 => 2,
@@ -62,11 +73,12 @@ impl Header {
     }
 
     /// The length is below 2^63.
-    pub(super) fn is_possible(&self) -> bool {
+    pub fn is_possible(&self) -> bool {
         self.len >> 63 == 0
     }
 
-    pub(super) fn is_control(&self) -> bool {
+    /// A close, ping or pong frame, or one of the opcodes reserved for others (§5.5).
+    pub fn is_control(&self) -> bool {
         self.opcode & 8 != 0
     }
 
@@ -75,7 +87,7 @@ impl Header {
     }
 
     /// The last frame of a message.
-    pub(super) fn ends_message(&self) -> bool {
+    pub fn ends_message(&self) -> bool {
         self.fin && matches!(self.opcode, CONTINUATION | TEXT | BINARY)
     }
 

@@ -12,7 +12,7 @@ mod tests;
 
 pub use decode::Decoder;
 pub use extension::negotiated;
-pub use frame::plausible_start;
+pub use frame::{Header, plausible_start};
 #[doc(hidden)]
 pub use fuzz::fuzz_websocket;
 pub(crate) use messages::Messages;

@@ -1,83 +1,165 @@
 //! Who may use the proxy, where it may go, and what it passes through unread.
 
+mod authority;
+mod bypass;
+mod chain;
+mod destination;
+mod dial;
+mod login;
+mod once;
+mod pac;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod tries;
+mod users;
+
+pub(crate) use authority::Authority;
+pub(crate) use bypass::Names;
+pub(crate) use login::Login;
+pub(crate) use pac::pac;
+
+use crate::counters::Counters;
 use crate::failure::Failure;
-use crate::options::{Options, Settings};
+use crate::options::{Destinations, Options, Settings};
+use bypass::Passed;
+use chain::Chain;
+use destination::{Judge, Refusal};
+use detect::Cidr;
 use http::HeaderValue;
-use std::net::{IpAddr, SocketAddr};
+use login::Logins;
+use resolve::Resolver;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
-
-/// Host and port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Authority {
-    /// Host name in lower case without final dot, or address without brackets.
-    pub(crate) host: String,
-    /// Port.
-    pub(crate) port: u16,
-}
-
-impl Authority {
-    /// Reads `host:port`; `port` is used where there is none. `None` for what is no authority (RFC 9110 section 4.2).
-    pub(crate) fn parse(_text: &str, _port: Option<u16>) -> Option<Self> {
-        None
-    }
-}
-
-/// Who asks, by `Proxy-Authorization`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Login {
-    /// No credentials are asked for.
-    NotNeeded,
-    /// This user.
-    User(Arc<str>),
-    /// None, or wrong ones: 407.
-    Refused,
-    /// Too many wrong ones of late: 429, without a look at them.
-    TooMany,
-}
+use tokio::time::{Instant, timeout};
 
 /// The gate of all threads.
-pub(crate) struct Gate {}
+pub(crate) struct Gate {
+    logins: Logins,
+    passed: Passed,
+    resolver: Resolver,
+    chain: Option<Chain>,
+    /// Where this program listens.
+    own: Vec<SocketAddr>,
+    /// The configuration names the upstream proxy, so it may be anywhere but here.
+    anywhere: Destinations,
+    /// Longest time of a dial, look-up and upstream proxy included.
+    patience: Duration,
+}
 
 impl Gate {
-    /// Reads the files it needs.
-    pub(crate) fn open(_options: &Options, _settings: &Settings) -> Result<Self, String> {
-        Ok(Self {})
+    /// Reads the files it needs. Listeners must have the addresses that they are bound to: requests to those would go
+    /// round.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file of credentials (file, line) or with the upstream proxy, and what would do.
+    pub(crate) fn open(options: &Options, settings: &Settings, counters: &Arc<Counters>) -> Result<Self, String> {
+        let upstream = &options.upstream;
+        let all = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
+        let allow = all.iter().map(|ip| Cidr::parse(&format!("{ip}/0"))).collect::<Result<_, _>>()?;
+        Ok(Self {
+            logins: Logins::open(settings.access.credentials.as_deref(), Arc::clone(counters))?,
+            passed: Passed::new(Arc::clone(counters)),
+            resolver: Resolver::new(Arc::clone(counters)),
+            chain: upstream.proxy.as_ref().map(|proxy| Chain::new(proxy, &upstream.no_proxy)).transpose()?,
+            own: options.listeners.iter().map(|listener| listener.address).collect(),
+            anywhere: Destinations { allow, ..Destinations::default() },
+            patience: options.limits.connect_time,
+        })
     }
 
-    /// Puts files and lists in force that a reload brought.
-    pub(crate) fn reload(&self, _settings: &Settings) -> Result<(), String> {
-        Ok(())
+    /// Puts the file of credentials in force that a reload brought; who was verified with the one before is verified anew.
+    /// Reads a file: not to be called on a thread of connections.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and in which line; the one before stays in force.
+    pub(crate) fn reload(&self, settings: &Settings) -> Result<(), String> {
+        self.logins.reload(settings.access.credentials.as_deref())
     }
 
     /// Whether a client at this address may connect at all.
-    pub(crate) fn admits(&self, _settings: &Settings, _client: IpAddr) -> bool {
-        true
+    #[expect(clippy::unused_self, reason = "all questions of access go to the gate")]
+    pub(crate) fn admits(&self, settings: &Settings, client: IpAddr) -> bool {
+        let clients = &settings.access.clients;
+        clients.is_empty() || clients.iter().any(|net| net.contains(client))
     }
 
     /// Who asks. May take the time of a password hash, on a thread for such.
-    pub(crate) async fn login(&self, _client: IpAddr, _credentials: Option<&HeaderValue>) -> Login {
-        Login::NotNeeded
+    pub(crate) async fn login(&self, client: IpAddr, credentials: Option<&HeaderValue>) -> Login {
+        self.logins.login(client, credentials).await
     }
 
-    /// Connects to an origin, through the upstream proxy where there is one for it. `tunnel` says that CONNECT asked for
-    /// it, so that the port is judged too.
+    /// Connects to an origin, through the upstream proxy where there is one for it (always by CONNECT, which it must so
+    /// allow for port 80 as well). `tunnel` says that CONNECT asked for it, so that the port is judged too.
+    ///
+    /// The address is the one that was really connected to, and judged. Behind an upstream proxy it is not known: what is
+    /// named by address is judged by that, and what is named by name has the unspecified address.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
     pub(crate) async fn dial(
         &self,
-        _settings: &Settings,
+        settings: &Settings,
         to: &Authority,
-        _tunnel: bool,
+        tunnel: bool,
     ) -> Result<(TcpStream, SocketAddr), Failure> {
-        Err(Failure::Connect(to.host.clone(), String::new()))
+        let judge = Judge { rules: &settings.destinations, own: &self.own };
+        if tunnel && !judge.port(to.port) {
+            let why = "CONNECT to this port is not allowed";
+            return Err(Failure::Forbidden { what: to.to_string(), why });
+        }
+        let dialling = async {
+            match self.chain.as_ref().filter(|chain| chain.is_for(to)) {
+                Some(chain) => self.dial_chain(chain, judge, to).await,
+                None => self.dial_direct(judge, to).await,
+            }
+        };
+        timeout(self.patience, dialling).await.unwrap_or_else(|_| Err(Failure::Timeout(to.to_string())))
     }
 
-    /// Why a host is passed through unread for this client: a word of a metric.
-    pub(crate) fn bypass(&self, _settings: &Settings, _host: &str, _client: IpAddr) -> Option<&'static str> {
-        None
+    async fn dial_direct(&self, judge: Judge<'_>, to: &Authority) -> Result<(TcpStream, SocketAddr), Failure> {
+        let found = self.resolver.find(&to.host).await;
+        let addresses = found.map_err(|why| Failure::Resolve(to.host.clone(), why.to_string()))?;
+        dial::connect(judge, &addresses, to.port, &to.to_string()).await
     }
 
-    /// A client refused our certificate for `host`. Gives whether the host is passed through from now on.
-    pub(crate) fn refused(&self, _settings: &Settings, _host: &str, _client: IpAddr) -> bool {
-        false
+    async fn dial_chain(
+        &self,
+        chain: &Chain,
+        judge: Judge<'_>,
+        to: &Authority,
+    ) -> Result<(TcpStream, SocketAddr), Failure> {
+        let address = SocketAddr::new(to.ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into()), to.port);
+        if to.ip().is_some() {
+            judge.judge(address).map_err(|refusal| match refusal {
+                Refusal::Ourselves => Failure::Loop,
+                Refusal::Because(why) => Failure::Forbidden { what: to.to_string(), why },
+            })?;
+        } else if destination::is_metadata(&to.host) {
+            return Err(Failure::Forbidden { what: to.to_string(), why: destination::METADATA });
+        }
+        let ours = Judge { rules: &self.anywhere, own: &self.own };
+        let (mut stream, _) = self.dial_direct(ours, &chain.proxy).await.map_err(|failure| match failure {
+            Failure::Connect(_, why) | Failure::Resolve(_, why) => Failure::UpstreamProxy(why),
+            other => other,
+        })?;
+        chain.tunnel(&mut stream, to).await?;
+        Ok((stream, address))
+    }
+
+    /// Why a connection is passed through unread for this client: a word of a metric.
+    pub(crate) fn bypass(&self, settings: &Settings, names: Names<'_>, client: IpAddr) -> Option<&'static str> {
+        self.passed.why(settings, names, client, Instant::now())
+    }
+
+    /// A client refused our certificate; `mcp_seen` says that the host spoke MCP before. Gives whether the host is passed
+    /// through from now on, and was not before: that is worth a notice.
+    pub(crate) fn refused(&self, settings: &Settings, names: Names<'_>, client: IpAddr, mcp_seen: bool) -> bool {
+        self.passed.refused(settings, names, client, mcp_seen, Instant::now())
     }
 }

@@ -1,14 +1,39 @@
 //! Requests of one connection to their origin and answers back: heads, held bodies, streams, trailers, upgrades.
 
-use crate::conn::Conn;
+mod body;
+mod exchange;
+mod forward;
+mod heads;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+pub(crate) use body::Body;
+pub(crate) use forward::Forwarder;
+pub(crate) use serve::serve;
+
 use crate::failure::Failure;
-use crate::front::{DownIo, Route, UpIo};
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::combinators::BoxBody;
-use hyper::body::Incoming;
+use crate::front::{Route, UpIo};
+use crate::options::Limits;
 use std::net::SocketAddr;
-use std::rc::Rc;
+
+/// Most bytes the HTTP/1 library reads ahead, and keeps to be written, a connection and direction: as much as the
+/// inspector takes at once.
+const MAX_BUFFER: usize = 64 << 10;
+/// Bytes a peer may send ahead on one stream of HTTP/2, and on all of a connection: what a connection can make us keep.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// As above.
+const WINDOW: u32 = 2 << 20;
+/// Most bytes kept to be written on one stream of HTTP/2.
+const SEND_BUFFER: usize = 256 << 10;
+/// Largest header list of HTTP/2, in bytes as RFC 9113 section 6.5.2 counts them.
+const MAX_HEADER_LIST: usize = 64 << 10;
+
+/// The largest header list that is taken.
+fn header_list(limits: &Limits) -> u32 {
+    u32::try_from(limits.head_bytes.min(MAX_HEADER_LIST)).unwrap_or(u32::MAX)
+}
 
 /// The HTTP that both sides of a connection speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,24 +63,3 @@ pub(crate) enum Up {
     /// Never: every request is answered with this.
     Never(Failure),
 }
-
-/// Body of an answer. A type of its own takes its place.
-pub(crate) type Body = BoxBody<Bytes, hyper::Error>;
-
-/// Takes requests of one connection to one origin.
-pub(crate) struct Forwarder {}
-
-impl Forwarder {
-    /// For requests of `conn`.
-    pub(crate) fn new(_conn: Rc<Conn>, _up: Up) -> Self {
-        Self {}
-    }
-
-    /// Serves one request; there is always an answer.
-    pub(crate) async fn handle(self: Rc<Self>, _request: Request<Incoming>) -> Response<Body> {
-        std::future::pending().await
-    }
-}
-
-/// Serves a connection (intercepted, or in the clear behind CONNECT) until it is over.
-pub(crate) async fn serve(_conn: Rc<Conn>, _down: DownIo, _protocol: Protocol, _up: Up) {}

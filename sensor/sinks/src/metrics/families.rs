@@ -2,6 +2,7 @@
 
 use super::{Health, Sample};
 use crate::outlet::State;
+use correlate::record::{Latency, ProxyStats};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -16,6 +17,17 @@ pub enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// How often something was measured, by bound, and the sum of it.
+    Histogram,
+}
+
+/// How a family is read from a sample.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Read {
+    /// Each series for itself.
+    Values(fn(&Sample, &Health, &mut Give<'_>)),
+    /// How long something took.
+    Times(fn(&Sample) -> Option<&Latency>),
 }
 
 /// Takes the values of the labels, in the order of [`Family::labels`], and the number.
@@ -35,15 +47,20 @@ pub struct Family {
     /// What it is, for people.
     pub help: &'static str,
     /// Reads it from a sample.
-    pub(super) read: fn(&Sample, &Health, &mut Give<'_>),
+    pub(super) read: Read,
 }
 
 const fn counter(name: &'static str, help: &'static str, read: fn(&Sample, &Health, &mut Give<'_>)) -> Family {
-    Family { name, kind: Kind::Counter, labels: &[], most: 1, help, read }
+    Family { name, kind: Kind::Counter, labels: &[], most: 1, help, read: Read::Values(read) }
 }
 
 const fn gauge(name: &'static str, help: &'static str, read: fn(&Sample, &Health, &mut Give<'_>)) -> Family {
-    Family { name, kind: Kind::Gauge, labels: &[], most: 1, help, read }
+    Family { name, kind: Kind::Gauge, labels: &[], most: 1, help, read: Read::Values(read) }
+}
+
+/// `most` are its bounds with the one for all others, the sum and the count.
+const fn times(name: &'static str, most: usize, help: &'static str, read: fn(&Sample) -> Option<&Latency>) -> Family {
+    Family { name, kind: Kind::Histogram, labels: &[], most, help, read: Read::Times(read) }
 }
 
 impl Family {
@@ -137,7 +154,7 @@ pub const FAMILIES: &[Family] = &[
     counter("detections_total", "Detections.", |s, _, give| {
         for (name, n) in &s.stats.detections {
             let (classification, rest) = name.split_once('/').unwrap_or((name, ""));
-            // Passive sources only ever log.
+            // What says nothing of it was only logged.
             let (confidence, action) = rest.split_once('/').unwrap_or((rest, "log"));
             give(&[classification, confidence, action], number(*n));
         }
@@ -220,6 +237,59 @@ pub const FAMILIES: &[Family] = &[
         give(&["ok"], number(s.reloads_ok));
     })
     .by(&["result"], 3),
+    gauge("proxy_connections_active", "Connections of clients to the proxy.", |s, _, give| {
+        proxy(s).for_each(|p| give(&[], number(p.connections_active)));
+    }),
+    counter(
+        "proxy_connections_total",
+        "Connections of clients to the proxy, those that are over with them.",
+        |s, _, give| {
+            proxy(s).for_each(|p| give(&[], number(p.connections)));
+        },
+    ),
+    counter("proxy_requests_total", "Requests through the proxy, by status of the answer.", |s, _, give| {
+        proxy(s).for_each(|p| each(&p.requests, give));
+    })
+    .by(&["code"], 80),
+    counter("proxy_tls_handshakes_total", "Handshakes of the proxy with clients and with origins.", |s, _, give| {
+        for (side, results) in proxy(s).flat_map(|p| [("client", &p.tls_client), ("origin", &p.tls_origin)]) {
+            results.iter().for_each(|(result, n)| give(&[side, result], number(*n)));
+        }
+    })
+    .by(&["side", "result"], 40),
+    times(
+        "proxy_added_latency_seconds",
+        24,
+        "Time that the proxy itself took for a request: not that of origins and of name look-ups.",
+        |s| s.stats.proxy.as_ref().map(|p| &p.added_latency),
+    ),
+    counter("proxy_actions_total", "What the proxy did about MCP.", |s, _, give| {
+        proxy(s).for_each(|p| each(&p.actions, give));
+    })
+    .by(&["action"], 20),
+    counter("proxy_refused_total", "What the proxy did not serve, by reason.", |s, _, give| {
+        proxy(s).for_each(|p| each(&p.refused, give));
+    })
+    .by(&["reason"], 40),
+    counter("proxy_tunnelled_total", "Connections passed through unread, by reason.", |s, _, give| {
+        proxy(s).for_each(|p| each(&p.tunnelled, give));
+    })
+    .by(&["reason"], 20),
+    counter("proxy_limits_total", "Times a limit of the proxy was met.", |s, _, give| {
+        proxy(s).for_each(|p| each(&p.limits, give));
+    })
+    .by(&["limit"], 40),
+    counter(
+        "proxy_observations_dropped_total",
+        "News of inspection in the proxy that found no room on the way to the events.",
+        |s, _, give| proxy(s).for_each(|p| give(&[], number(p.observations_dropped))),
+    ),
+    gauge("proxy_threads_configured", "Threads that should serve clients of the proxy.", |s, _, give| {
+        proxy(s).for_each(|_| give(&[], number(s.proxy_threads_configured)));
+    }),
+    gauge("proxy_threads_alive", "Threads that do.", |s, _, give| {
+        proxy(s).for_each(|_| give(&[], number(s.proxy_threads_alive)));
+    }),
     gauge("healthy", "1 where /healthz says 200.", |_, health, give| {
         give(&[], f64::from(u8::from(health.faults.is_empty())));
     }),
@@ -237,6 +307,10 @@ pub const FAMILIES: &[Family] = &[
         s.process.iter().for_each(|p| give(&[], number(p.open_files)));
     }),
 ];
+
+fn proxy(sample: &Sample) -> impl Iterator<Item = &ProxyStats> {
+    sample.stats.proxy.iter()
+}
 
 fn each(counts: &BTreeMap<String, u64>, give: &mut Give<'_>) {
     for (name, n) in counts {
@@ -283,6 +357,7 @@ pub fn page() -> String {
         let kind = match family.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
         // Writing to a String cannot fail.
@@ -314,8 +389,8 @@ This page is written by `RENEW_METRICS=1 cargo test -p sinks the_page_of_metrics
 - Numbers are those of the last second: however often they are asked for, they are read once a second.
 
 `/healthz` answers 200 and `ok`; 200 and `degraded` with the reasons where packets or events were dropped in the last 10 s, an
-interface is down, or a sink began to fail; 503 with the reasons where a worker is dead, nothing has moved for 10 s, or a sink
-has failed for 5 s. `/readyz` answers 200 once packets can come.
+interface is down, or a sink began to fail; 503 with the reasons where a worker or a thread of the proxy is dead, nothing has
+moved for 10 s, or a sink has failed for 5 s. `/readyz` answers 200 once packets can come.
 
 Bound to loopback, the endpoint answers only to the names `localhost`, `127.0.0.1`, `[::1]` and those configured: a web page that
 has its own name point at this machine reads nothing.

@@ -49,6 +49,10 @@ impl Watch {
             let (alive, all) = (sample.workers_alive, sample.workers_configured);
             health.faults.push(format!("{alive} of {all} workers alive"));
         }
+        if sample.proxy_threads_alive < sample.proxy_threads_configured && !sample.stopping {
+            let (alive, all) = (sample.proxy_threads_alive, sample.proxy_threads_configured);
+            health.faults.push(format!("{alive} of {all} threads of the proxy alive"));
+        }
         let still = now.saturating_duration_since(moved);
         if still >= STALLED {
             health.faults.push(format!("no progress for {} s", still.as_secs()));
@@ -109,6 +113,8 @@ mod tests {
     fn what_is_wrong_is_said() {
         check(&sample(), &[], &[], true);
         check(&Sample { workers_alive: 1, ..sample() }, &["1 of 2 workers alive"], &[], true);
+        let proxy = Sample { proxy_threads_alive: 1, proxy_threads_configured: 2, ..sample() };
+        check(&proxy, &["1 of 2 threads of the proxy alive"], &[], true);
         check(&Sample { capturing: false, ..sample() }, &[], &[], false);
         check(&Sample { stopping: true, workers_alive: 0, ..sample() }, &[], &[], false);
         let failing = |secs| State::Failing { why: "disk full".into(), since: Duration::from_secs(secs) };

@@ -52,6 +52,10 @@ pub struct Sample {
     pub workers_configured: u64,
     /// Workers built anew after a fault.
     pub worker_restarts: u64,
+    /// Threads that serve clients of the proxy and are alive; what else there is to say of it is in [`Sample::stats`].
+    pub proxy_threads_alive: u64,
+    /// Threads that should be.
+    pub proxy_threads_configured: u64,
     /// Where packets come from.
     pub interfaces: Vec<Interface>,
     /// Where events go.

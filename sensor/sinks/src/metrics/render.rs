@@ -1,11 +1,13 @@
 //! Samples to text.
 
-use super::families::{FAMILIES, Family, Kind};
+use super::families::{FAMILIES, Family, Give, Kind, Read};
 use super::{Health, PREFIX, Sample};
 use crate::safe::safe;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use correlate::record::Latency;
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder as _, TextEncoder};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Longest value of a label, in characters.
 const MAX_VALUE: usize = 80;
@@ -34,13 +36,33 @@ impl Renderer {
     }
 
     fn family(&mut self, family: &Family, sample: &Sample, health: &Health) -> Option<MetricFamily> {
+        let metrics = match family.read {
+            Read::Values(read) => self.values(family, |give| read(sample, health, give)),
+            Read::Times(read) => read(sample).map(|times| histogram(times, family.most)).into_iter().collect(),
+        };
+        if metrics.is_empty() {
+            return None;
+        }
+        let mut out = MetricFamily::default();
+        out.set_name(family.full_name());
+        out.set_help(family.help.to_owned());
+        out.set_field_type(match family.kind {
+            Kind::Counter => MetricType::COUNTER,
+            Kind::Gauge => MetricType::GAUGE,
+            Kind::Histogram => MetricType::HISTOGRAM,
+        });
+        out.set_metric(metrics);
+        Some(out)
+    }
+
+    fn values(&mut self, family: &Family, read: impl FnOnce(&mut Give<'_>)) -> Vec<Metric> {
         let mut series: BTreeMap<Vec<String>, f64> = BTreeMap::new();
         let shown = self.shown.entry(family.name).or_default();
         if family.kind == Kind::Gauge {
             // What it was before binds nobody: names come and go, such as that of the rules in force.
             shown.clear();
         }
-        (family.read)(sample, health, &mut |values, value| {
+        read(&mut |values, value| {
             let mut key: Vec<String> = values.iter().map(|value| clean(value)).collect();
             if !shown.contains(&key) {
                 // One place is kept for all others.
@@ -52,20 +74,27 @@ impl Renderer {
             }
             *series.entry(key).or_default() += value;
         });
-        if series.is_empty() {
-            return None;
-        }
-        let metrics = series.into_iter().map(|(values, value)| metric(family, values, value)).collect();
-        let mut out = MetricFamily::default();
-        out.set_name(family.full_name());
-        out.set_help(family.help.to_owned());
-        out.set_field_type(match family.kind {
-            Kind::Counter => MetricType::COUNTER,
-            Kind::Gauge => MetricType::GAUGE,
-        });
-        out.set_metric(metrics);
-        Some(out)
+        series.into_iter().map(|(values, value)| metric(family, values, value)).collect()
     }
+}
+
+/// One metric of at most so many lines.
+fn histogram(times: &Latency, most: usize) -> Metric {
+    let mut histogram = Histogram::default();
+    histogram.set_sample_count(times.count);
+    histogram.set_sample_sum(Duration::from_micros(times.sum_us).as_secs_f64());
+    // The bound for all others, the sum and the count are lines, too.
+    let bounds = times.up_to_us.iter().take(most.saturating_sub(3));
+    let buckets = bounds.map(|(us, n)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(Duration::from_micros(*us).as_secs_f64());
+        bucket.set_cumulative_count(*n);
+        bucket
+    });
+    histogram.set_bucket(buckets.collect());
+    let mut metric = Metric::from_label(Vec::new());
+    metric.set_histogram(histogram);
+    metric
 }
 
 fn metric(family: &Family, values: Vec<String>, value: f64) -> Metric {
@@ -82,7 +111,7 @@ fn metric(family: &Family, values: Vec<String>, value: f64) -> Metric {
             counter.set_value(value);
             metric.set_counter(counter);
         }
-        Kind::Gauge => {
+        Kind::Gauge | Kind::Histogram => {
             let mut gauge = Gauge::default();
             gauge.set_value(value);
             metric.set_gauge(gauge);

@@ -13,8 +13,10 @@ mod endpoint;
 mod prometheus;
 mod text;
 
+use correlate::record::{Latency, ProxyStats};
 use sinks::metrics::{Interface, Process, Queue, Sample, Sink};
 use sinks::outlet::{OutletStats, State};
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -32,6 +34,8 @@ fn sample() -> Sample {
         queues: vec![Queue { name: "packets", depth: 2 }],
         workers_alive: 2,
         workers_configured: 2,
+        proxy_threads_alive: 2,
+        proxy_threads_configured: 2,
         interfaces: vec![Interface {
             name: "eth1".into(),
             up: true,
@@ -64,6 +68,24 @@ fn sample() -> Sample {
         map.insert(name.into(), n);
     }
     stats.packets_dropped.insert("not_ip".into(), 10);
+    let mut proxy = ProxyStats {
+        connections: 70,
+        connections_active: 7,
+        added_latency: Latency { count: 60, sum_us: 3000, up_to_us: BTreeMap::from([(50, 40), (100, 59)]) },
+        ..ProxyStats::default()
+    };
+    for (map, name, n) in [
+        (&mut proxy.requests, "200", 60),
+        (&mut proxy.tls_client, "ok", 61),
+        (&mut proxy.tls_origin, "expired", 2),
+        (&mut proxy.refused, "dns_error", 1),
+        (&mut proxy.tunnelled, "bypass", 4),
+        (&mut proxy.actions, "block", 5),
+        (&mut proxy.limits, "hold_bytes", 1),
+    ] {
+        map.insert(name.into(), n);
+    }
+    stats.proxy = Some(proxy);
     stats.messages.insert("bodies_let_go_after_sniff".into(), 1);
     sample
 }

@@ -58,6 +58,14 @@ fn every_family_is_read_from_a_sample() {
         ("mcp_sensor_rules_generation_info{generation=\"sha256:00\"}", 1.0),
         ("mcp_sensor_interface_cut_total{interface=\"eth1\"}", 3.0),
         ("mcp_sensor_held_bytes{what=\"decoders\"}", 8192.0),
+        ("mcp_sensor_proxy_requests_total{code=\"200\"}", 60.0),
+        ("mcp_sensor_proxy_tls_handshakes_total{side=\"client\",result=\"ok\"}", 61.0),
+        ("mcp_sensor_proxy_tls_handshakes_total{side=\"origin\",result=\"expired\"}", 2.0),
+        ("mcp_sensor_proxy_added_latency_seconds_bucket{le=\"0.0001\"}", 59.0),
+        ("mcp_sensor_proxy_added_latency_seconds_bucket{le=\"+Inf\"}", 60.0),
+        ("mcp_sensor_proxy_added_latency_seconds_sum", 0.003),
+        ("mcp_sensor_proxy_actions_total{action=\"block\"}", 5.0),
+        ("mcp_sensor_proxy_threads_alive", 2.0),
         ("process_open_fds", 9.0),
     ] {
         assert_eq!(series.get(name), Some(&value), "{name}\n{text}");
@@ -106,7 +114,18 @@ fn flood(from: usize, to: usize) -> Sample {
         &mut stats.notices,
         &mut stats.limits,
     ];
-    for map in maps {
+    let proxy = stats.proxy.get_or_insert_default();
+    let of_proxy = [
+        &mut proxy.requests,
+        &mut proxy.tls_client,
+        &mut proxy.tls_origin,
+        &mut proxy.refused,
+        &mut proxy.tunnelled,
+        &mut proxy.actions,
+        &mut proxy.limits,
+    ];
+    proxy.added_latency.up_to_us.extend((from..to).map(|n| (n as u64, n as u64)));
+    for map in maps.into_iter().chain(of_proxy) {
         // Names as long as they may be, and longer.
         let filling = ["é\"\\", "\u{1f6e0}", "\u{2028}", "x"];
         map.extend((from..to).map(|n| (format!("http1_{n:06}/{}", filling[n % 4].repeat(n % 100)), 2)));

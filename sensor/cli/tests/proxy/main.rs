@@ -1,0 +1,15 @@
+//! The proxy as a program: curl talks through it to a TLS origin of the test, and events are read.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests may fail loudly, and say why they are skipped"
+)]
+
+mod actions;
+mod life;
+mod origin;
+mod support;
+mod traffic;

@@ -1,0 +1,268 @@
+//! The streams that bytes of clients and origins come on: plain or TLS, known by type, so that nothing is looked up when
+//! a byte passes.
+
+use super::timing::Timing;
+use bytes::{Buf, Bytes};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A socket, behind bytes that were read from it before.
+#[derive(Debug)]
+pub(crate) struct Rewind {
+    early: Bytes,
+    tcp: TcpStream,
+}
+
+impl Rewind {
+    /// `early` is read first.
+    pub(crate) const fn new(early: Bytes, tcp: TcpStream) -> Self {
+        Self { early, tcp }
+    }
+}
+
+/// Gives what was read before; whether there was any.
+fn again(early: &mut Bytes, buf: &mut ReadBuf<'_>) -> bool {
+    if early.is_empty() || buf.remaining() == 0 {
+        return false;
+    }
+    let n = early.len().min(buf.remaining());
+    buf.put_slice(early.get(..n).unwrap_or_default());
+    early.advance(n);
+    if early.is_empty() {
+        // What it was cut from need not live on.
+        *early = Bytes::new();
+    }
+    true
+}
+
+impl AsyncRead for Rewind {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if again(&mut self.early, buf) { Poll::Ready(Ok(())) } else { Pin::new(&mut self.tcp).poll_read(cx, buf) }
+    }
+}
+
+impl AsyncWrite for Rewind {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+}
+
+/// TLS with a client.
+type ClientTls = tokio_rustls::server::TlsStream<Rewind>;
+/// TLS with an origin.
+type OriginTls = tokio_rustls::client::TlsStream<TcpStream>;
+
+/// The kinds of streams of clients.
+#[derive(Debug)]
+enum Down {
+    Tcp(TcpStream),
+    Tls(Box<ClientTls>),
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
+}
+
+/// The kinds of streams of origins.
+#[derive(Debug)]
+enum Up {
+    Tcp(TcpStream),
+    Tls(Box<OriginTls>),
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
+}
+
+/// Calls the same method on whatever kind it is.
+macro_rules! either {
+    ($of:ident, $stream:expr, $io:ident => $call:expr) => {
+        match $stream {
+            $of::Tcp($io) => $call,
+            $of::Tls($io) => $call,
+            #[cfg(test)]
+            $of::Memory($io) => $call,
+        }
+    };
+}
+
+/// Bytes of a client, TLS off.
+#[derive(Debug)]
+pub(crate) struct DownIo {
+    early: Bytes,
+    stream: Down,
+    timing: Arc<Timing>,
+}
+
+impl DownIo {
+    /// A plain connection.
+    pub(crate) const fn tcp(tcp: TcpStream, timing: Arc<Timing>) -> Self {
+        Self { early: Bytes::new(), stream: Down::Tcp(tcp), timing }
+    }
+
+    /// An intercepted one.
+    pub(crate) const fn tls(tls: Box<ClientTls>, timing: Arc<Timing>) -> Self {
+        Self { early: Bytes::new(), stream: Down::Tls(tls), timing }
+    }
+
+    /// Bytes that were read before, to be read again first.
+    #[must_use]
+    pub(crate) fn with_early(mut self, early: Bytes) -> Self {
+        self.early = early;
+        self
+    }
+
+    /// What its limits of time go by.
+    pub(crate) const fn timing(&self) -> &Arc<Timing> {
+        &self.timing
+    }
+
+    /// The socket, and what was read before, where it is plain.
+    pub(crate) fn into_tcp(self) -> Option<(TcpStream, Bytes)> {
+        match self.stream {
+            Down::Tcp(tcp) => Some((tcp, self.early)),
+            Down::Tls(_) => None,
+            #[cfg(test)]
+            Down::Memory(_) => None,
+        }
+    }
+
+    /// The socket below.
+    #[cfg_attr(not(test), expect(clippy::unnecessary_wraps, reason = "streams of tests have none"))]
+    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+        match &self.stream {
+            Down::Tcp(tcp) => Some(tcp),
+            Down::Tls(tls) => Some(&tls.get_ref().0.tcp),
+            #[cfg(test)]
+            Down::Memory(_) => None,
+        }
+    }
+}
+
+/// Bytes of an origin, TLS off.
+#[derive(Debug)]
+pub(crate) struct UpIo {
+    early: Bytes,
+    stream: Up,
+}
+
+impl UpIo {
+    /// A plain connection.
+    pub(crate) const fn tcp(tcp: TcpStream) -> Self {
+        Self { early: Bytes::new(), stream: Up::Tcp(tcp) }
+    }
+
+    /// One with TLS.
+    pub(crate) const fn tls(tls: Box<OriginTls>) -> Self {
+        Self { early: Bytes::new(), stream: Up::Tls(tls) }
+    }
+
+    /// Bytes that were read before, to be read again first.
+    #[must_use]
+    pub(crate) fn with_early(mut self, early: Bytes) -> Self {
+        self.early = early;
+        self
+    }
+
+    /// The socket below.
+    #[cfg_attr(not(test), expect(clippy::unnecessary_wraps, reason = "streams of tests have none"))]
+    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+        match &self.stream {
+            Up::Tcp(tcp) => Some(tcp),
+            Up::Tls(tls) => Some(tls.get_ref().0),
+            #[cfg(test)]
+            Up::Memory(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<tokio::io::DuplexStream> for DownIo {
+    fn from(memory: tokio::io::DuplexStream) -> Self {
+        let hour = std::time::Duration::from_hours(1);
+        Self { early: Bytes::new(), stream: Down::Memory(memory), timing: Timing::new(hour, hour) }
+    }
+}
+
+#[cfg(test)]
+impl From<tokio::io::DuplexStream> for UpIo {
+    fn from(memory: tokio::io::DuplexStream) -> Self {
+        Self { early: Bytes::new(), stream: Up::Memory(memory) }
+    }
+}
+
+impl AsyncRead for DownIo {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = if again(&mut self.early, buf) {
+            Poll::Ready(Ok(()))
+        } else {
+            either!(Down, &mut self.stream, io => Pin::new(io).poll_read(cx, buf))
+        };
+        if buf.filled().len() > before {
+            self.timing.heard();
+        }
+        polled
+    }
+}
+
+impl AsyncRead for UpIo {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if again(&mut self.early, buf) {
+            return Poll::Ready(Ok(()));
+        }
+        either!(Up, &mut self.stream, io => Pin::new(io).poll_read(cx, buf))
+    }
+}
+
+/// Writing is the same on both sides.
+macro_rules! write_through {
+    ($($io:ident of $kind:ident),*) => {$(
+        impl AsyncWrite for $io {
+            fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                either!($kind, &mut self.stream, io => Pin::new(io).poll_write(cx, buf))
+            }
+
+            fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                either!($kind, &mut self.stream, io => Pin::new(io).poll_flush(cx))
+            }
+
+            fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                either!($kind, &mut self.stream, io => Pin::new(io).poll_shutdown(cx))
+            }
+
+            fn poll_write_vectored(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                either!($kind, &mut self.stream, io => Pin::new(io).poll_write_vectored(cx, bufs))
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                either!($kind, &self.stream, io => io.is_write_vectored())
+            }
+        }
+    )*};
+}
+write_through!(DownIo of Down, UpIo of Up);

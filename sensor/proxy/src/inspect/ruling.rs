@@ -1,0 +1,106 @@
+//! Verdicts, and what an answer of our own is made from.
+
+use detect::{Classification, Confidence, Decision};
+
+/// Messages of one held value that an answer may name, one by one; what comes after is only counted.
+pub(crate) const MAX_MESSAGES: usize = 1024;
+
+/// What may happen to what was just looked at.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It may pass.
+    Pass,
+    /// A message is under way; what was looked at since the last `Pass` waits.
+    Hold,
+    /// It must not pass: what to do instead.
+    Act(Box<Ruling>),
+}
+
+/// What to do instead of passing a message on.
+#[derive(Clone, Debug)]
+pub(crate) struct Ruling {
+    /// `block` or `redirect` with where to, what people are told, and the policy that asks for it. Never a dry run.
+    pub(crate) decision: Decision,
+    /// How sure it is that it is MCP.
+    pub(crate) confidence: Confidence,
+    /// What the server means here.
+    pub(crate) classification: Classification,
+    /// Host as asked for: lower case, without port.
+    pub(crate) host: String,
+    /// The JSON-RPC messages of the held value in order, at most [`MAX_MESSAGES`]; empty where the head alone decided.
+    pub(crate) messages: Vec<Said>,
+    /// Messages beyond [`MAX_MESSAGES`].
+    pub(crate) left_out: u64,
+    /// The held value is an array of messages.
+    pub(crate) batch: bool,
+    /// It would begin a conversation (`initialize`, `server/discover`, the first GET), so that a client can still be
+    /// sent elsewhere.
+    pub(crate) start: bool,
+    /// How far it got.
+    pub(crate) stage: Stage,
+    /// Why it is stopped.
+    pub(crate) cause: Cause,
+}
+
+/// One JSON-RPC message of a held value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// What its members make it.
+    pub(crate) kind: mcp::Kind,
+    /// Its method, where it has one; `…` where that looks like a secret.
+    pub(crate) method: Option<String>,
+    /// Its id, unescaped; numbers as they were written.
+    pub(crate) id: Option<mcp::Id>,
+}
+
+/// How far an exchange got before it was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing was asked yet: the name of the server was enough.
+    Connect,
+    /// The head of the request was enough.
+    Request,
+    /// A message.
+    Message,
+}
+
+impl Stage {
+    /// The word of the record.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Request => "request",
+            Self::Message => "message",
+        }
+    }
+}
+
+/// Why something is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The configuration asks for it.
+    Policy,
+    /// It could not be held: a limit of ours, by name.
+    Limit(&'static str),
+    /// Our own code failed, and the configuration says to stop traffic then.
+    Fault,
+}
+
+impl Cause {
+    /// The word of the record.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Limit(_) => "limit",
+            Self::Fault => "fault",
+        }
+    }
+
+    /// More about it, where there is more.
+    pub(crate) const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Limit(name) => Some(name),
+            Self::Policy | Self::Fault => None,
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Bodies on their way through: pulled from one side as fast as the other takes them, looked at slice by slice, held
+//! where the inspector says so.
+
+use super::exchange::Exchange;
+use crate::front::Pending;
+use crate::inspect::{self, Ruling, Verdict};
+use crate::options::Over;
+use bytes::Bytes;
+use detect::ProxyNews;
+use http::HeaderMap;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use net::Direction;
+use proto::EndKind;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Most bytes the inspector gets at once.
+const SLICE: usize = 64 << 10;
+/// Bytes of one body that are looked at before other connections of the thread have their turn.
+const TURN: usize = 256 << 10;
+
+/// Why a body breaks off. The side that gets it breaks off in turn, so that it never looks whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The side it came from broke off.
+    #[error("the body broke off")]
+    Peer(#[source] hyper::Error),
+    /// What came must not pass.
+    #[error("the body was stopped")]
+    Stopped,
+}
+
+/// The body of a request on its way to the origin, or of an answer to the client.
+pub(crate) struct Body {
+    kind: Kind,
+    /// While an answer is on its way, no limit of time runs for its client.
+    pending: Option<Pending>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "most bodies are streams, and a box each would cost more")]
+enum Kind {
+    /// Nothing, known from the head.
+    Empty,
+    /// Nothing either, but the head has a length of its own: 304 (RFC 9110 section 8.6).
+    Bare,
+    Full(Bytes),
+    Stream(Source),
+}
+
+impl Body {
+    const fn new(kind: Kind) -> Self {
+        Self { kind, pending: None }
+    }
+
+    /// No body.
+    pub(crate) const fn empty() -> Self {
+        Self::new(Kind::Empty)
+    }
+
+    pub(super) const fn bare() -> Self {
+        Self::new(Kind::Bare)
+    }
+
+    /// A body of our own.
+    pub(crate) fn full(bytes: Bytes) -> Self {
+        Self::new(if bytes.is_empty() { Kind::Empty } else { Kind::Full(bytes) })
+    }
+
+    pub(super) const fn stream(source: Source) -> Self {
+        Self::new(Kind::Stream(source))
+    }
+
+    /// The request that it answers is being served until this body is over.
+    #[must_use]
+    pub(crate) fn with_pending(mut self, pending: Pending) -> Self {
+        self.pending = Some(pending);
+        self
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.kind {
+            Kind::Empty | Kind::Bare => Poll::Ready(None),
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.kind = Kind::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Kind::Stream(source) => source.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Bare | Kind::Full(_) => false,
+            Kind::Stream(source) => source.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Full(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            // The head says what is known; what it does not say is not made up.
+            Kind::Empty | Kind::Bare | Kind::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// How much is read of the body of a request that was answered early, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drain {
+    pub(super) bytes: u64,
+    pub(super) time: Duration,
+}
+
+/// Reads on, and throws away: a client that is still sending would lose an answer to a connection that is closed.
+pub(super) fn drain(mut incoming: Incoming, limits: Drain) {
+    if incoming.is_end_stream() {
+        return;
+    }
+    tokio::task::spawn_local(async move {
+        let read = async {
+            let mut left = limits.bytes;
+            while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
+                let len = frame.data_ref().map_or(0, Bytes::len);
+                let Some(rest) = left.checked_sub(u64::try_from(len).unwrap_or(u64::MAX)) else { break };
+                left = rest;
+            }
+        };
+        // What is left after that time is cut off with the connection.
+        let _ = timeout(limits.time, read).await;
+    });
+}
+
+/// A body that is pulled from one side and looked at on its way.
+pub(super) struct Source {
+    /// `None` once it is over, or broke off.
+    incoming: Option<Incoming>,
+    exchange: Rc<Exchange>,
+    direction: Direction,
+    /// What may pass.
+    ready: VecDeque<Bytes>,
+    /// What waits for a verdict: at most `hold.bytes`.
+    waiting: VecDeque<Bytes>,
+    waiting_bytes: usize,
+    trailers: Option<HeaderMap>,
+    /// The limit was met, and what cannot complete a message passes.
+    over: bool,
+    /// Bytes looked at in this turn.
+    turn: usize,
+    drain: Drain,
+}
+
+impl Source {
+    pub(super) const fn new(incoming: Incoming, exchange: Rc<Exchange>, direction: Direction, drain: Drain) -> Self {
+        Self {
+            incoming: Some(incoming),
+            exchange,
+            direction,
+            ready: VecDeque::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            trailers: None,
+            over: false,
+            turn: 0,
+            drain,
+        }
+    }
+
+    /// Whether all of it was passed on.
+    fn is_over(&self) -> bool {
+        self.incoming.is_none() && self.ready.is_empty() && self.waiting.is_empty() && self.trailers.is_none()
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if self.incoming.is_none() {
+                return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+            }
+            if self.turn >= TURN {
+                self.turn = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let pulled = self.poll_pull(cx);
+            if pulled.is_pending() {
+                self.turn = 0;
+            }
+            if let Err(error) = ready!(pulled) {
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+
+    /// Pulls one frame and has it looked at.
+    fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(Ok(())) };
+        let frame = match ready!(Pin::new(incoming).poll_frame(cx)) {
+            None => return Poll::Ready(self.finish()),
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                self.incoming = None;
+                self.let_go();
+                self.exchange.end(self.direction, EndKind::Cut);
+                return Poll::Ready(Err(BodyError::Peer(error)));
+            }
+        };
+        Poll::Ready(match frame.into_data() {
+            Ok(bytes) => self.look(bytes).and_then(|()| {
+                let over = self.incoming.as_ref().is_none_or(Incoming::is_end_stream);
+                if over { self.finish() } else { Ok(()) }
+            }),
+            Err(frame) => {
+                self.trailers = frame.into_trailers().ok();
+                self.finish()
+            }
+        })
+    }
+
+    fn look(&mut self, mut bytes: Bytes) -> Result<(), BodyError> {
+        while !bytes.is_empty() {
+            let slice = if bytes.len() <= SLICE { std::mem::take(&mut bytes) } else { bytes.split_to(SLICE) };
+            self.turn = self.turn.saturating_add(slice.len());
+            match self.exchange.body(self.direction, &slice) {
+                Verdict::Pass => {
+                    self.release();
+                    self.ready.push_back(slice);
+                }
+                // It completes nothing, or the verdict were another.
+                Verdict::Hold if self.over => self.ready.push_back(slice),
+                Verdict::Hold => self.hold(slice)?,
+                Verdict::Act(ruling) => return Err(self.stop(ruling)),
+            }
+        }
+        Ok(())
+    }
+
+    /// It came to its end.
+    fn finish(&mut self) -> Result<(), BodyError> {
+        self.incoming = None;
+        match self.exchange.end(self.direction, EndKind::Complete) {
+            Verdict::Act(ruling) => return Err(self.stop(ruling)),
+            Verdict::Pass | Verdict::Hold => self.release(),
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, slice: Bytes) -> Result<(), BodyError> {
+        let shared = &self.exchange.conn.thread.shared;
+        let hold = self.exchange.settings.hold;
+        self.waiting_bytes = self.waiting_bytes.saturating_add(slice.len());
+        let len = u64::try_from(slice.len()).unwrap_or(u64::MAX);
+        let total = shared.held.fetch_add(len, Relaxed).saturating_add(len);
+        shared.counters.held_bytes.fetch_add(len, Relaxed);
+        self.waiting.push_back(slice);
+        let limit = match () {
+            () if self.waiting_bytes > hold.bytes => "bytes",
+            () if total > u64::try_from(hold.total_bytes).unwrap_or(u64::MAX) => "total_bytes",
+            () => return Ok(()),
+        };
+        self.met(limit)
+    }
+
+    /// A limit of what waits was met.
+    fn met(&mut self, limit: &'static str) -> Result<(), BodyError> {
+        let exchange = &self.exchange;
+        let refuse = exchange.settings.hold.over == Over::Refuse;
+        let word = match limit {
+            "bytes" => "hold_bytes",
+            "total_bytes" => "hold_total_bytes",
+            _ => "hold_idle",
+        };
+        exchange.conn.thread.shared.counters.count("limit", word);
+        let host = exchange.conn.authority.host.clone();
+        let done = if refuse { "refused" } else { "streamed" };
+        inspect::tell(&exchange.conn, ProxyNews::HoldLimit { host, limit, done });
+        if refuse {
+            let ruling = exchange.limit(limit);
+            return Err(self.stop(ruling));
+        }
+        self.over = true;
+        self.release();
+        Ok(())
+    }
+
+    /// What waited may pass.
+    fn release(&mut self) {
+        if !self.waiting.is_empty() {
+            self.account();
+            self.ready.append(&mut self.waiting);
+        }
+    }
+
+    /// What waited is dropped.
+    fn let_go(&mut self) {
+        self.account();
+        self.waiting.clear();
+    }
+
+    fn account(&mut self) {
+        let len = u64::try_from(std::mem::take(&mut self.waiting_bytes)).unwrap_or(u64::MAX);
+        if len > 0 {
+            let shared = &self.exchange.conn.thread.shared;
+            shared.held.fetch_sub(len, Relaxed);
+            shared.counters.held_bytes.fetch_sub(len, Relaxed);
+        }
+    }
+
+    /// It must not pass. What is still to come of a request is read and thrown away.
+    fn stop(&mut self, ruling: Box<Ruling>) -> BodyError {
+        self.let_go();
+        self.ready.clear();
+        self.trailers = None;
+        self.exchange.end(self.direction, EndKind::Cut);
+        self.exchange.stop(ruling);
+        self.abandon();
+        BodyError::Stopped
+    }
+
+    fn abandon(&mut self) {
+        if let Some(incoming) = self.incoming.take()
+            && self.direction == Direction::ToServer
+        {
+            drain(incoming, self.drain);
+        }
+    }
+
+    /// Waits until some of it may pass, or all of it came. Gives whether there was anything to wait for.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`]; what stopped it is with the exchange.
+    pub(super) async fn held(&mut self) -> Result<bool, BodyError> {
+        let mut waited = false;
+        let idle = self.exchange.settings.hold.idle;
+        while self.ready.is_empty() && self.incoming.is_some() {
+            // A timer is set up only for what is not there yet.
+            if let Some(pulled) = poll_fn(|cx| match self.poll_pull(cx) {
+                Poll::Ready(pulled) => Poll::Ready(Some(pulled)),
+                Poll::Pending => Poll::Ready(None),
+            })
+            .await
+            {
+                pulled?;
+                continue;
+            }
+            waited = true;
+            match timeout(idle, poll_fn(|cx| self.poll_pull(cx))).await {
+                Ok(pulled) => pulled?,
+                Err(_) => self.met("idle")?,
+            }
+            if self.over {
+                break;
+            }
+        }
+        Ok(waited)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.account();
+        if self.incoming.is_some() {
+            self.exchange.end(self.direction, EndKind::Cut);
+            self.abandon();
+        }
+    }
+}

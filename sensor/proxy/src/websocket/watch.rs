@@ -1,0 +1,148 @@
+//! Who judges messages: the inspection, behind a net.
+
+use crate::conn::Conn;
+use crate::inspect::{self, Cause, Inspection, Ruling, Stage, Verdict};
+use crate::options::{Fault, Over, Settings};
+use detect::{Action, Classification, Confidence, Decision, ProxyNews};
+use net::Direction;
+use proto::EndKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Who judges messages.
+pub(super) trait Watch {
+    /// Bytes of the current message.
+    fn body(&mut self, dir: Direction, bytes: &[u8]) -> Verdict;
+    /// The current message is over.
+    fn message_end(&mut self, dir: Direction) -> Verdict;
+    /// A direction is over. Told once of each.
+    fn end(&mut self, dir: Direction, how: EndKind) -> Verdict;
+    /// What was done about a ruling.
+    fn acted(&mut self, ruling: &Ruling, delivered: &'static str);
+    /// Something cannot be read; gives what to do instead of passing it on, if the configuration says so.
+    fn unreadable(&mut self, word: &'static str) -> Option<Box<Ruling>>;
+    /// What waits met a limit (`bytes`, `total_bytes`, `idle`); gives what to do instead of passing it on, if the
+    /// configuration says so.
+    fn over(&mut self, limit: &'static str) -> Option<Box<Ruling>>;
+    /// `now` bytes wait for a verdict, where it was `before`. Gives the name of the limit that is met, if any.
+    fn holds(&mut self, before: usize, now: usize) -> Option<&'static str>;
+}
+
+/// The inspection of one connection.
+pub(super) struct Inspected {
+    pub(super) conn: Rc<Conn>,
+    pub(super) settings: Arc<Settings>,
+    inspection: Inspection,
+    /// A call panicked: nothing more is asked.
+    broken: bool,
+}
+
+impl Inspected {
+    pub(super) const fn new(conn: Rc<Conn>, settings: Arc<Settings>, inspection: Inspection) -> Self {
+        Self { conn, settings, inspection, broken: false }
+    }
+
+    fn call(&mut self, what: impl FnOnce(&mut Inspection) -> Verdict) -> Verdict {
+        if self.broken {
+            return Verdict::Pass;
+        }
+        let inspection = &mut self.inspection;
+        catch_unwind(AssertUnwindSafe(|| what(inspection))).unwrap_or_else(|_| {
+            self.broken = true;
+            self.fault().map_or(Verdict::Pass, Verdict::Act)
+        })
+    }
+
+    /// Our own code failed.
+    fn fault(&mut self) -> Option<Box<Ruling>> {
+        let open = self.settings.on_fault == Fault::Open;
+        let done = if open { "passed" } else { "refused" };
+        self.conn.thread.shared.counters.count("fault", done);
+        inspect::tell(&self.conn, ProxyNews::Fault { host: self.conn.authority.host.clone(), done });
+        if open { None } else { self.refuse(Cause::Fault) }
+    }
+
+    fn refuse(&mut self, cause: Cause) -> Option<Box<Ruling>> {
+        let inspection = &mut self.inspection;
+        let refused = catch_unwind(AssertUnwindSafe(|| inspection.refuse(cause)));
+        Some(refused.unwrap_or_else(|_| Box::new(bare(self.conn.authority.host.clone(), cause))))
+    }
+}
+
+impl Watch for Inspected {
+    fn body(&mut self, dir: Direction, bytes: &[u8]) -> Verdict {
+        self.call(|inspection| inspection.body(dir, bytes))
+    }
+
+    fn message_end(&mut self, dir: Direction) -> Verdict {
+        self.call(|inspection| inspection.message_end(dir))
+    }
+
+    fn end(&mut self, dir: Direction, how: EndKind) -> Verdict {
+        self.call(|inspection| inspection.end(dir, how))
+    }
+
+    fn acted(&mut self, ruling: &Ruling, delivered: &'static str) {
+        self.conn.thread.shared.counters.count("actions", ruling.decision.action.word());
+        let inspection = &mut self.inspection;
+        // What is recorded after a fault is recorded as far as it goes.
+        self.broken |= catch_unwind(AssertUnwindSafe(|| inspection.acted(ruling, delivered))).is_err();
+    }
+
+    fn unreadable(&mut self, word: &'static str) -> Option<Box<Ruling>> {
+        self.conn.thread.shared.counters.count("websocket", word);
+        if self.settings.on_fault == Fault::Open { None } else { self.refuse(Cause::Fault) }
+    }
+
+    fn over(&mut self, limit: &'static str) -> Option<Box<Ruling>> {
+        let word = match limit {
+            "bytes" => "hold_bytes",
+            "total_bytes" => "hold_total_bytes",
+            _ => "hold_idle",
+        };
+        self.conn.thread.shared.counters.count("limit", word);
+        let refuse = self.settings.hold.over == Over::Refuse;
+        let done = if refuse { "refused" } else { "streamed" };
+        let host = self.conn.authority.host.clone();
+        inspect::tell(&self.conn, ProxyNews::HoldLimit { host, limit, done });
+        if refuse { self.refuse(Cause::Limit(limit)) } else { None }
+    }
+
+    fn holds(&mut self, before: usize, now: usize) -> Option<&'static str> {
+        let shared = &self.conn.thread.shared;
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let total = if now >= before {
+            let more = count(now - before);
+            shared.counters.held_bytes.fetch_add(more, Relaxed);
+            shared.held.fetch_add(more, Relaxed).saturating_add(more)
+        } else {
+            let less = count(before - now);
+            shared.counters.held_bytes.fetch_sub(less, Relaxed);
+            shared.held.fetch_sub(less, Relaxed).saturating_sub(less)
+        };
+        let hold = self.settings.hold;
+        match () {
+            () if now > hold.bytes => Some("bytes"),
+            () if now > before && total > count(hold.total_bytes) => Some("total_bytes"),
+            () => None,
+        }
+    }
+}
+
+/// A ruling of which nothing is known but its cause.
+pub(super) fn bare(host: String, cause: Cause) -> Ruling {
+    Ruling {
+        decision: Decision { action: Action::Block, ..Decision::LOG },
+        confidence: Confidence::Possible,
+        classification: Classification::Unknown,
+        host,
+        messages: Vec::new(),
+        left_out: 0,
+        batch: false,
+        start: false,
+        stage: Stage::Message,
+        cause,
+    }
+}
