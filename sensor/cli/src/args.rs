@@ -424,7 +424,7 @@ fn action(text: &str) -> Result<(Acted, RawAction), String> {
     let (class, action) = text.split_once('=').ok_or("write it like `shadow=block`")?;
     let class = Acted::from_str(class.trim(), true).map_err(|_| {
         let classes: Vec<_> = Acted::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
-        let names: Vec<&str> = classes.iter().map(|value| value.get_name()).collect();
+        let names: Vec<&str> = classes.iter().map(clap::builder::PossibleValue::get_name).collect();
         format!("`{class}` is no class; there are {}", names.join(", "))
     })?;
     let known = ACTIONS.into_iter().find(|(name, _)| *name == action.trim());

@@ -88,7 +88,7 @@ fn endpoint(addr: SocketAddr) -> Endpoint {
 /// The flow part of a record, without what is known of its client beside address and port.
 fn flow(options: &Options, facts: &FlowFacts, missed: u64) -> Flow {
     let (src, dst) = (facts.client, facts.server);
-    let tuple = FiveTuple { src, dst, transport: facts.transport, tunnel: Tunnel::NONE };
+    let tuple = FiveTuple { src: src.into(), dst: dst.into(), transport: facts.transport, tunnel: Tunnel::NONE };
     let transport = if facts.transport == Transport::Udp { "udp" } else { "tcp" };
     Flow {
         community_id: net::community_id(&tuple, 0),

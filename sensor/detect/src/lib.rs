@@ -26,10 +26,10 @@ pub use assess::{Assessment, Confidence, Context};
 pub use classify::{Action, Classification, Classified, classify, direction};
 pub use contact::{Contact, ContactKind, ContactSeen, TlsSeen, is_known_host, is_nobody};
 pub use exchange::Exchange;
-pub use mcp::Standing;
 pub use generation::Generation;
 pub use hits::Hits;
 pub use judge::{Judge, Ruled, lone_answer};
+pub use mcp::Standing;
 pub use names::{Behind, Names, RawNamed, RawNames};
 pub use observation::{
     Acted, DocumentSeen, EndpointSeen, FlowFacts, HostSeen, Inside, MessageSeen, NameSeen, Observation, Order,

@@ -33,8 +33,8 @@ pub use headers::{
 pub use judge::{LookAlike, Verdict, judge};
 pub use mask::{clean_text, clean_uri, looks_secret};
 pub use message::{
-    Arguments, BodyKind, Evidence, Failure, Id, Implementation, Kind, MAX_ARGUMENTS, MAX_ID, MAX_LIST, MAX_TEXT, Message,
-    Outcome, Params, Version,
+    Arguments, BodyKind, Evidence, Failure, Id, Implementation, Kind, MAX_ARGUMENTS, MAX_ID, MAX_LIST, MAX_TEXT,
+    Message, Outcome, Params, Version,
 };
 pub use methods::{METHODS, Method, Revision, Sender, direction_of, is_mcp_method, method_of};
 pub use oauth::{Document, names_mcp, resource_parameter};

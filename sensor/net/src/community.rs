@@ -1,10 +1,10 @@
 //! Community ID v1: one name for a flow across tools.
 
-use crate::{FiveTuple, Transport};
+use crate::{End, FiveTuple, Transport};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// The Community ID (version 1) of a flow: `1:` and base64 of a SHA-1 over `seed` and both ends, the lower end first,
 /// so that both directions give the same. `seed` is 0 unless several sensors agree on another.
@@ -27,7 +27,7 @@ pub fn community_id(tuple: &FiveTuple, seed: u16) -> String {
     id
 }
 
-fn address(hash: &mut Sha1, end: SocketAddr) {
+fn address(hash: &mut Sha1, end: End) {
     match end.ip() {
         IpAddr::V4(ip) => hash.update(ip.octets()),
         IpAddr::V6(ip) => hash.update(ip.octets()),
@@ -52,7 +52,8 @@ mod tests {
             (Transport::Udp, dns, 0, "1:d/FP5EW3wiY1vCndhwleRRKHowQ="),
             (Transport::Udp, dns, 1, "1:Q9We8WO3piVF8yEQBNJF4uiSVrI="),
         ] {
-            let (src, dst) = (a.parse().unwrap(), b.parse().unwrap());
+            let end = |text: &str| text.parse::<std::net::SocketAddr>().unwrap().into();
+            let (src, dst) = (end(a), end(b));
             let tuple = |src, dst| FiveTuple { src, dst, transport, tunnel: Tunnel::NONE };
             assert_eq!(community_id(&tuple(src, dst), seed), want, "{a}");
             assert_eq!(community_id(&tuple(dst, src), seed), want, "{b}");

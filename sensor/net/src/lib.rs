@@ -25,4 +25,4 @@ pub use fuzz::{fuzz_decode, fuzz_fragments, fuzz_reassembly};
 pub use packet::{Packet, Sender, TcpHeader};
 pub use time::Timestamp;
 pub use tunnel::{Carrier, MAX_TUNNELS, Path, Step, Tunnel};
-pub use tuple::{Direction, FiveTuple, FlowKey, Transport};
+pub use tuple::{Direction, End, FiveTuple, FlowKey, Transport};

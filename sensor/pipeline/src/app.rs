@@ -237,8 +237,8 @@ impl Told {
             let flipped = live.conn.flipped();
             let (client, server) = if flipped { (flow.server, flow.client) } else { (flow.client, flow.server) };
             Arc::new(FlowFacts {
-                client,
-                server,
+                client: client.into(),
+                server: server.into(),
                 sender: flow.sender.filter(|_| !flipped),
                 vlan: flow.vlan.map(|id| id.map(NonZeroU16::get)),
                 tunnel: self.tunnel.as_deref().map_or_else(Vec::new, tunnels::words),

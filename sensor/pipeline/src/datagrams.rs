@@ -280,8 +280,8 @@ fn tell(cx: &mut Work, packet: &Packet, flipped: bool, place: Place, what: What)
     let (client, server) = if flipped { (dst, src) } else { (src, dst) };
     let tunnel = cx.tunnels.path(packet.tuple.tunnel);
     let facts = Arc::new(FlowFacts {
-        client,
-        server,
+        client: client.into(),
+        server: server.into(),
         sender: packet.sender().filter(|_| !flipped),
         vlan: packet.vlan.map(|id| id.map(NonZeroU16::get)),
         tunnel: tunnel.as_deref().map_or_else(Vec::new, tunnels::words),

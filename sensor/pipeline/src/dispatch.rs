@@ -13,7 +13,6 @@ use detect::Generation;
 use net::{FlowKey, Fragments, Frame, Packet, Rebuilt, Timestamp, Transport, Undecoded};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,8 +58,11 @@ pub(crate) struct Dispatcher {
     generation: Arc<Generation>,
     keys: Arc<KeyRing>,
     workers: usize,
+    /// Worker of each shard; asked for every packet, where a division would be felt.
+    owners: [usize; SHARDS as usize],
     spread: Spread,
-    second: Option<i64>,
+    /// Beginning of the last second that was told of.
+    second: Option<Timestamp>,
     /// Number of the last packet.
     number: u64,
     last_packet: Option<Timestamp>,
@@ -105,6 +107,7 @@ impl Dispatcher {
             generation: Arc::clone(generation),
             keys,
             workers,
+            owners: std::array::from_fn(|shard| shard % workers.max(1)),
             spread: if live { Spread::random() } else { Spread::FIXED },
             second: None,
             number: 0,
@@ -218,7 +221,7 @@ impl Dispatcher {
     /// Where the clock was set back, which shows in a whole batch, time goes on from there: else none would pass for as
     /// long as it was set back by.
     fn set_clock(&mut self, now: Timestamp, extras: &Extras) {
-        let back = self.second.is_some_and(|known| known.saturating_sub(now.seconds()) > CLOCK_SET);
+        let back = self.second.is_some_and(|known| known.seconds().saturating_sub(now.seconds()) > CLOCK_SET);
         if back && extras.ticks.is_empty() {
             self.second = None;
             self.span = self.span.map(|(first, _)| (first.min(now), now));
@@ -229,9 +232,8 @@ impl Dispatcher {
     fn come_to(&mut self, now: Timestamp, before: u64, jobs: &mut [Vec<Job>], extras: &mut Extras) {
         let (first, last) = self.span.unwrap_or((now, now));
         self.span = Some((first.min(now), last.max(now)));
-        let second = now.seconds();
-        if self.second.is_none_or(|known| second > known) {
-            self.second = Some(second);
+        if self.second.is_none_or(|second| now >= second.plus(Timestamp::SECOND)) {
+            self.second = Some(Timestamp::new(now.seconds(), 0));
             extras.ticks.push((before, now));
             for jobs in jobs.iter_mut() {
                 jobs.push(Job::Tick { now, before });
@@ -246,26 +248,27 @@ impl Dispatcher {
         for (at, frame) in (0_u32..).zip(batch.iter()) {
             self.at = at as usize;
             self.come_to(frame.ts, frame.place.number, jobs, extras);
-            match net::decode(&frame) {
+            // Borrowed where it was made: so a packet is copied once, into its job.
+            match &net::decode(&frame) {
                 Ok(packet) => {
                     let shard = match packet.tuple.transport {
                         Transport::Tcp => self.spread.shard_of(&packet.tuple.key().0),
-                        Transport::Udp => match self.datagram(&packet, frame.data, 1) {
+                        Transport::Udp => match self.datagram(packet, frame.data, 1) {
                             Some(shard) => shard,
                             None => continue,
                         },
                     };
                     self.packets += 1;
-                    let worker = usize::from(shard) % self.workers;
-                    if let Some(jobs) = jobs.get_mut(worker) {
+                    let jobs = self.owners.get(usize::from(shard)).and_then(|worker| jobs.get_mut(*worker));
+                    if let Some(jobs) = jobs {
                         if !packet.tuple.tunnel.is_none() {
-                            self.name(&packet, || net::tunnel_path(&frame), shard, jobs);
+                            self.name(packet, || net::tunnel_path(&frame), shard, jobs);
                         }
-                        jobs.push(Job::Packet { packet, shard, frame: at });
+                        jobs.push(Job::Packet { packet: packet.clone(), shard, frame: at });
                     }
                 }
                 Err(Undecoded::Fragment) => self.fragment(&frame, batch.frames().len(), jobs),
-                Err(why) => self.drop(Undecoded::reason(why), 1, frame.data.len() as u64),
+                Err(why) => self.drop(why.reason(), 1, frame.data.len() as u64),
             }
         }
     }
@@ -352,22 +355,12 @@ impl Spread {
     fn shard_of(self, key: &FlowKey) -> u8 {
         let mut hash = self.seed ^ key.tunnel.spread();
         for end in [key.low, key.high] {
-            let (high, low) = match end.ip() {
-                IpAddr::V4(ip) => (0, u64::from(ip.to_bits())),
-                IpAddr::V6(ip) => {
-                    let octets = ip.octets();
-                    let (words, _) = octets.as_chunks::<8>();
-                    (
-                        words.first().map_or(0, |w| u64::from_be_bytes(*w)),
-                        words.get(1).map_or(0, |w| u64::from_be_bytes(*w)),
-                    )
-                }
-            };
+            let [high, low] = end.words();
             for word in [high, low, u64::from(end.port())] {
                 hash = (hash ^ word).wrapping_mul(self.factor).rotate_left(29);
             }
         }
         // The top bits are the best mixed.
-        ((hash >> 57) % u64::from(SHARDS)) as u8
+        (hash >> 57) as u8 % SHARDS
     }
 }

@@ -5,16 +5,16 @@ use crate::worker::context;
 use correlate::{Correlator, Options, Record};
 use detect::{Generation, Order};
 use net::{App, Data, Direction, Flow, FlowEnd, Piece, Place, Timestamp};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// Every record that `bytes` would lead to: a request, a response, or a request with its response behind it,
 /// as on the wire of a cleartext connection. Look-alikes are given, too.
 pub fn explain(bytes: &[u8], generation: &Arc<Generation>) -> Vec<Record> {
-    let addr = |last, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)), port);
+    let end = |last, port| net::End::new(Ipv4Addr::new(192, 0, 2, last).into(), port);
     let flow = Flow {
-        client: addr(1, 49_152),
-        server: addr(2, 80),
+        client: end(1, 49_152),
+        server: end(2, 80),
         first: Timestamp::default(),
         last: Timestamp::default(),
         opened: Place { number: 1, file: 0, in_file: 1 },

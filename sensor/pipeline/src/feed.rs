@@ -41,7 +41,7 @@ impl Feed {
     /// counted.
     pub fn give(&self, observation: Observation) -> Result<(), Box<Observation>> {
         let bytes = weight(&observation);
-        let reserve = if tells_of_a_stop(&observation) { 0 } else { 1 };
+        let reserve = usize::from(!tells_of_a_stop(&observation));
         let (items, most) =
             (MAX_FED - reserve * (MAX_FED / RESERVE), MAX_FED_BYTES - reserve * (MAX_FED_BYTES / RESERVE));
         let mut waiting = lock(&self.shared.waiting);

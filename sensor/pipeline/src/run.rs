@@ -2,7 +2,7 @@
 
 use crate::collect::Collector;
 use crate::control::{Pulse, lock};
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Extras};
 use crate::load::Load;
 use crate::totals::Read;
 use crate::worker::{Job, Part, SHARDS, Worker};
@@ -17,7 +17,12 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// Batches that may wait for one worker. Short, so that what is written is never far behind the wire.
-const QUEUE: usize = 2;
+const LIVE_QUEUE: usize = 2;
+/// The same where files are read: nobody waits for what they say, and over some batches the work of all workers is more alike
+/// than in each.
+const FILE_QUEUE: usize = 6;
+/// What may be left for the collector, for each worker; beyond it, whoever brings more waits.
+const WAITING: usize = 4;
 /// How often a waiting thread looks whether another has failed.
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -50,6 +55,7 @@ pub fn run(
         limits: settings.limits.correlation,
         session_every: settings.session_every,
     };
+    let queue = if options.live { LIVE_QUEUE } else { FILE_QUEUE };
     let collector = Collector::new(options, &inputs, (workers, settings), info, emit, progress, control);
     let dispatcher = Dispatcher::new(source, workers, settings, generation, control);
     control.begin(workers);
@@ -59,7 +65,7 @@ pub fn run(
         let (collector, read) = if workers == 1 {
             alone(dispatcher, collector, make(0))?
         } else {
-            together(dispatcher, collector, workers, make)?
+            together(dispatcher, collector, (workers, queue), make)?
         };
         collector.finish(read);
         Ok(())
@@ -109,9 +115,17 @@ struct Role {
     error: Option<capture::ReadError>,
 }
 
+/// What is to be collected of a batch.
+enum Told {
+    Extras(Extras),
+    Part(Part),
+}
+
 struct Shared<'a> {
     role: Mutex<Role>,
     collector: Mutex<Collector<'a>>,
+    /// What nobody has taken to the collector yet. Whoever is there takes it along, so that the others need not wait.
+    inbox: Mutex<Vec<(u64, Told)>>,
     queues: Vec<Sender<Task>>,
     /// Job lists that are done, for use again; at most one for each task that can be under way.
     lists: Mutex<Vec<Vec<Job>>>,
@@ -121,13 +135,14 @@ struct Shared<'a> {
 fn together(
     dispatcher: Dispatcher,
     collector: Collector<'_>,
-    workers: usize,
+    (workers, queue): (usize, usize),
     make: impl Fn(usize) -> (Worker, Pulse),
 ) -> Result<Done<'_>, Error> {
-    let (queues, ends): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded(QUEUE)).unzip();
+    let (queues, ends): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded(queue)).unzip();
     let shared = Shared {
         role: Mutex::new(Role { dispatcher, seq: 0, over: false, error: None }),
         collector: Mutex::new(collector),
+        inbox: Mutex::new(Vec::new()),
         queues,
         lists: Mutex::new(Vec::new()),
         failed: AtomicBool::new(false),
@@ -157,7 +172,6 @@ fn together(
 impl Shared<'_> {
     /// Works until the input is over: on its own queue first, in the reader's role when that runs dry.
     fn work(&self, mut worker: Worker, queue: &Receiver<Task>, pulse: &Pulse) {
-        let mut part = Part::default();
         while !self.failed.load(Ordering::Acquire) {
             pulse.beat();
             let task = match queue.try_recv() {
@@ -168,17 +182,45 @@ impl Shared<'_> {
                     None => continue,
                 },
             };
+            let mut part = Part::default();
             match task {
                 Task::Batch(seq, batch, jobs) => {
                     worker.run(&batch, &jobs, &mut part);
                     drop(batch);
                     lock(&self.lists).push(jobs);
-                    lock(&self.collector).part(seq, &mut part);
+                    self.tell(seq, Told::Part(part));
                 }
                 Task::End(seq) => {
                     worker.finish(&mut part);
-                    lock(&self.collector).part(seq, &mut part);
+                    self.tell(seq, Told::Part(part));
                     return;
+                }
+            }
+        }
+    }
+
+    /// Brings something to the collector. While another thread is there, it is left for that one, as long as it is not
+    /// too much.
+    fn tell(&self, seq: u64, told: Told) {
+        let waiting = {
+            let mut inbox = lock(&self.inbox);
+            inbox.push((seq, told));
+            inbox.len()
+        };
+        let must = waiting > WAITING * self.queues.len();
+        // Who was there may have looked for the last time just before ours came.
+        while !lock(&self.inbox).is_empty() {
+            let mut collector = match self.collector.try_lock() {
+                Ok(collector) => collector,
+                Err(TryLockError::WouldBlock) if !must => return,
+                Err(TryLockError::WouldBlock) => lock(&self.collector),
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            };
+            let all = std::mem::take(&mut *lock(&self.inbox));
+            for (seq, told) in all {
+                match told {
+                    Told::Extras(extras) => collector.extras(seq, extras),
+                    Told::Part(mut part) => collector.part(seq, &mut part),
                 }
             }
         }
@@ -210,7 +252,7 @@ impl Shared<'_> {
                 if extras.read.is_some() {
                     extras.queues = self.queues.iter().map(Sender::len).collect();
                 }
-                lock(&self.collector).extras(seq, extras);
+                self.tell(seq, Told::Extras(extras));
                 role.over = batch.is_none();
                 if idle {
                     lock(&self.lists).append(&mut jobs);

@@ -95,7 +95,8 @@ pub(crate) fn context(settings: &Settings, generation: &Arc<Generation>) -> Cont
 /// One worker.
 pub(crate) struct Worker {
     shards: Vec<Shard>,
-    workers: usize,
+    /// Where each shard lies in `shards`; asked for every packet, where a division would be felt.
+    at_of: [u8; SHARDS as usize],
     settings: Settings,
     generation: Arc<Generation>,
     /// The job under way, of this batch.
@@ -109,10 +110,16 @@ pub(crate) struct Worker {
 impl Worker {
     /// Worker `index` of `workers`.
     pub(crate) fn new(index: usize, workers: usize, settings: &Settings, generation: &Arc<Generation>) -> Self {
-        let mine = (0..SHARDS).filter(|s| usize::from(*s) % workers == index);
+        let mine: Vec<u8> = (0..SHARDS).filter(|s| usize::from(*s) % workers == index).collect();
+        let mut at_of = [u8::MAX; SHARDS as usize];
+        for (at, number) in (0..).zip(&mine) {
+            if let Some(place) = at_of.get_mut(usize::from(*number)) {
+                *place = at;
+            }
+        }
         Self {
-            shards: mine.map(|number| Shard::new(number, settings, generation)).collect(),
-            workers,
+            shards: mine.into_iter().map(|number| Shard::new(number, settings, generation)).collect(),
+            at_of,
             settings: settings.clone(),
             generation: Arc::clone(generation),
             at: 0,
@@ -182,7 +189,9 @@ impl Worker {
                 if let Job::Packet { packet, shard, .. } = job
                     && packet.tcp.is_some()
                 {
-                    *spot = self.shards.get(usize::from(*shard) / self.workers).map(|s| s.flows.locate(packet));
+                    let at = self.at_of.get(usize::from(*shard));
+                    let shard = at.and_then(|at| self.shards.get(usize::from(*at)));
+                    *spot = shard.map(|shard| shard.flows.locate(packet));
                 }
             }
             for (spot, job) in spots.into_iter().zip(group) {
@@ -192,17 +201,21 @@ impl Worker {
         }
     }
 
+    fn shard(&mut self, number: u8) -> Option<&mut Shard> {
+        let at = self.at_of.get(usize::from(number))?;
+        self.shards.get_mut(usize::from(*at))
+    }
+
     fn job(&mut self, load: &Load, job: &Job, spot: Option<Spot>) {
         match job {
             Job::Packet { packet, shard, frame } => {
                 let Some((data, conflict)) = load.data(*frame) else { return };
-                let shard = self.shards.get_mut(usize::from(*shard) / self.workers);
-                let Some(shard) = shard else { return };
-                shard.context.work.order =
-                    Order { packet: packet.place.number, phase: 1, shard: shard.number, part: 0 };
                 if packet.place.number == self.fault_at {
                     fault();
                 }
+                let Some(shard) = self.shard(*shard) else { return };
+                shard.context.work.order =
+                    Order { packet: packet.place.number, phase: 1, shard: shard.number, part: 0 };
                 let Some(spot) = spot else {
                     let payload = packet.payload.start as usize..packet.payload.end as usize;
                     let payload = data.get(payload).unwrap_or_default();
@@ -215,7 +228,7 @@ impl Worker {
                 }
             }
             Job::Tunnel { tunnel, path, shard } => {
-                if let Some(shard) = self.shards.get_mut(usize::from(*shard) / self.workers) {
+                if let Some(shard) = self.shard(*shard) {
                     shard.context.work.tunnels.learn(*tunnel, path);
                 }
             }

@@ -204,7 +204,7 @@ impl Default for Limits {
             streams: 250,
             leaves: 10_000,
             head_time: Duration::from_secs(10),
-            idle_time: Duration::from_secs(60),
+            idle_time: Duration::from_mins(1),
             connect_time: Duration::from_secs(15),
             handshake_time: Duration::from_secs(15),
             drain_bytes: 64 << 20,

@@ -1,6 +1,6 @@
 //! Classic pcap: <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html>, and the dialects in use.
 
-use super::{Fields, Found, MAX_FRAME, Next, Order};
+use super::{Found, MAX_FRAME, Next, Order};
 use net::{LinkType, Timestamp};
 
 /// Length of the file header in bytes.
@@ -80,15 +80,13 @@ impl Walk {
         let mut rest = bytes.get(from..).unwrap_or_default();
         loop {
             let used = bytes.len() - rest.len();
-            let Some((head, after)) = rest.split_at_checked(RECORD_LEN + extra) else {
+            let head = rest.split_first_chunk::<RECORD_LEN>();
+            let Some((head, after)) = head.and_then(|(head, rest)| Some((head, rest.get(extra..)?))) else {
                 return Next::More { used, need: RECORD_LEN + extra };
             };
-            let mut fields = Fields { rest: head, order };
-            let (Some(seconds), Some(part), Some(first), Some(second)) =
-                (fields.u32(), fields.u32(), fields.u32(), fields.u32())
-            else {
-                return Next::Stop;
-            };
+            let &[s0, s1, s2, s3, p0, p1, p2, p3, a0, a1, a2, a3, b0, b1, b2, b3] = head;
+            let [seconds, part] = [[s0, s1, s2, s3], [p0, p1, p2, p3]].map(|bytes| order.u32(bytes));
+            let [first, second] = [[a0, a1, a2, a3], [b0, b1, b2, b3]].map(|bytes| order.u32(bytes));
             let swap = match self.lengths {
                 Lengths::CapturedFirst => false,
                 Lengths::WireFirst => true,

@@ -314,7 +314,7 @@ fn flags_of_the_proxy_lie_over_the_file() {
     let proxy = &config.live.proxy;
     assert_eq!((proxy.listeners.len(), proxy.listeners[0].name.as_str()), (1, "[::1]:9"));
     assert!(proxy.ca.is_none());
-    assert!(config.policy.stops_denied() && config.policy.can_stop());
+    assert!(config.policy.can_stop());
     flags.listen = vec!["[::]:9".parse().unwrap()];
     let error = with(&flags).unwrap_err().to_string();
     assert!(error.starts_with("`--listen`: other machines can reach [::]:9"), "{error}");

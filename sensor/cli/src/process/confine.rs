@@ -19,6 +19,7 @@ pub(crate) const NET_RAW: u64 = 1 << 13;
 
 /// What to give up, and what to keep.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(crate) struct Confinement {
     /// Whom to become, by name; `None` stays who started the program.
     pub(crate) user: Option<String>,

@@ -107,7 +107,7 @@ fn without_a_source_a_sink_an_interface_or_rights_nothing_starts() {
             assert!(ended.stderr.contains(word), "{args:?}: no `{word}` in {}", ended.stderr);
         }
     };
-    fails(&["-c", "empty.toml", "run"], &["empty.toml names no source", "[[source]]"]);
+    fails(&["-c", "empty.toml", "run"], &["empty.toml names no source", "[[source]]", "kind = \"proxy\""]);
     service(dir.path(), "");
     fails(&RUN, &["sensor.toml names no sink", "[[sink]]"]);
     fails(&["-c", "empty.toml", "capture", "-i", "absent0"], &["no interface absent0", SPAN]);

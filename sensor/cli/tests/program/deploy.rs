@@ -16,7 +16,9 @@ const UNITS: [&str; 2] = ["mcp-sensor.service", "mcp-sensor-proxy.service"];
 
 #[test]
 fn the_units_are_as_closed_as_promised() {
-    UNITS.iter().for_each(|unit| closed(unit));
+    for unit in UNITS {
+        closed(unit);
+    }
 }
 
 fn closed(name: &str) {
@@ -26,10 +28,8 @@ fn closed(name: &str) {
         .arg(format!("--threshold={PROMISED}"))
         .arg(&unit)
         .output();
-    let Ok(analysis) = analysis else {
-        println!("skipped: there is no systemd-analyze");
-        return;
-    };
+    // It is part of systemd, which not every machine has.
+    let Ok(analysis) = analysis else { return };
     let text = String::from_utf8_lossy(&analysis.stdout);
     assert!(analysis.status.success(), "{text}\n{}", String::from_utf8_lossy(&analysis.stderr));
     assert!(text.contains(&format!("Overall exposure level for {name}")), "{text}");

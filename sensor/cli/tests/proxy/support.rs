@@ -51,7 +51,7 @@ impl Lab {
     }
 
     /// What every configuration of the tests begins with.
-    pub(crate) fn config(&self, more: &str) -> String {
+    pub(crate) fn config(more: &str) -> String {
         format!(
             "[[source]]\nkind = \"proxy\"\nlisten = \"127.0.0.1:0\"\nname = \"agents\"\n\
              [[sink]]\nkind = \"jsonl\"\npath = \"events.jsonl\"\nflush_ms = 1\n\
@@ -65,7 +65,7 @@ impl Lab {
     /// Starts `run` with a configuration.
     #[track_caller]
     pub(crate) fn start(&self, more: &str) -> Proxy {
-        fs::write(self.path("sensor.toml"), self.config(more)).unwrap();
+        fs::write(self.path("sensor.toml"), Self::config(more)).unwrap();
         Proxy::start(&mut sensor(self.dir.path(), &["-c", "sensor.toml", "run"]))
     }
 

@@ -4,8 +4,7 @@
 use super::{Layers, MAX_LABELS, Span, Undecoded, be16};
 use crate::checksum::{fold, sum};
 use crate::tunnel::{Carrier, Step};
-use crate::{FiveTuple, Packet};
-use std::net::IpAddr;
+use crate::{End, FiveTuple, Packet};
 
 /// GRE flags (RFC 2784 §2.1, RFC 2890 §2; the routing bit is of RFC 1701).
 const CHECKSUM: u8 = 0x80;
@@ -63,20 +62,20 @@ impl Layers<'_, '_> {
     }
 
     #[cold]
-    pub(super) fn ip_in_ip(&mut self, protocol: u8, src: IpAddr, dst: IpAddr, span: Span) -> Result<Packet, Undecoded> {
+    pub(super) fn ip_in_ip(&mut self, protocol: u8, src: End, dst: End, span: Span) -> Result<Packet, Undecoded> {
         let carrier = match (protocol, src.is_ipv4()) {
             (4, true) => Carrier::IpInIp,
             (4, false) => Carrier::FourInSix,
             (_, true) => Carrier::SixInFour,
             (_, false) => Carrier::SixInSix,
         };
-        self.enter(plain(carrier), Some((src, dst)), span)?;
+        self.enter(plain(carrier), Some((src.ip(), dst.ip())), span)?;
         if protocol == 4 { self.ipv4(span.at) } else { self.ipv6(span.at) }
     }
 
     /// RFC 2784, RFC 2890; ERSPAN by its protocol numbers.
     #[cold]
-    pub(super) fn gre(&mut self, src: IpAddr, dst: IpAddr, span: Span) -> Result<Packet, Undecoded> {
+    pub(super) fn gre(&mut self, src: End, dst: End, span: Span) -> Result<Packet, Undecoded> {
         let &[flags, version, hi, lo] = self.header(span)?;
         let protocol = be16(hi, lo);
         if version & 7 == 1 {
@@ -103,7 +102,7 @@ impl Layers<'_, '_> {
             0x88be if flags & SEQUENCE == 0 => Err(Undecoded::Carrier("erspan_i")),
             0x88be | 0x22eb => self.erspan(span),
             kind => {
-                self.enter(Step { carrier: Carrier::Gre, id: key }, Some((src, dst)), span)?;
+                self.enter(Step { carrier: Carrier::Gre, id: key }, Some((src.ip(), dst.ip())), span)?;
                 if kind == 0x6558 { self.bridged(at) } else { self.ethertype(kind, at) }
             }
         }

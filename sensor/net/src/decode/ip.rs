@@ -1,8 +1,8 @@
 //! IPv4 (RFC 791) and IPv6 with its extension headers (RFC 8200).
 
 use super::{Layers, MAX_EXTENSION_HEADERS, Part, Span, Undecoded, be16};
-use crate::Packet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::{End, Packet};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Protocol numbers that only IPv6 reads as extension headers.
 const HOP_BY_HOP: u8 = 0;
@@ -38,16 +38,17 @@ impl Layers<'_, '_> {
             return Err(Undecoded::BadHeader);
         }
         let span = Span { at: at + header, ..self.span(at, total)? };
-        let (src, dst) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
+        let end = |octets| End::new(Ipv4Addr::from_octets(octets).into(), 0);
+        let (src, dst) = (end([s0, s1, s2, s3]), end([d0, d1, d2, d3]));
         let place = be16(frag_hi, frag_lo);
         // More fragments, or an offset.
         if place & 0x3fff != 0 {
             let &[_, _, _, _, id_hi, id_lo] = self.array(at)?;
             let id = u32::from(be16(id_hi, id_lo));
             let (offset, more) = (u32::from(place & 0x1fff) * 8, place & 0x2000 != 0);
-            return self.part(protocol, src.into(), dst.into(), (id, offset, more), span);
+            return self.part(protocol, src, dst, (id, offset, more), span);
         }
-        self.upper(protocol, src.into(), dst.into(), span)
+        self.upper(protocol, src, dst, span)
     }
 
     pub(super) fn ipv6(&mut self, at: usize) -> Result<Packet, Undecoded> {
@@ -58,9 +59,10 @@ impl Layers<'_, '_> {
         let &[_, _, _, _, len_hi, len_lo, protocol, hops] = self.array(at)?;
         self.outer.ttl = hops;
         let (src, dst) = (self.array(at + 8)?, self.array(at + 24)?);
-        let (src, dst) = (Ipv6Addr::from(*src), Ipv6Addr::from(*dst));
+        let end = |octets: &[u8; 16]| End::new(Ipv6Addr::from(*octets).into(), 0);
+        let (src, dst) = (end(src), end(dst));
         let span = self.span(at + 40, usize::from(be16(len_hi, len_lo)))?;
-        self.upper(protocol, src.into(), dst.into(), span)
+        self.upper(protocol, src, dst, span)
     }
 
     /// The `len` bytes at `at`; a length of 0 means all that the carrier has.
@@ -79,25 +81,20 @@ impl Layers<'_, '_> {
     fn part(
         &mut self,
         protocol: u8,
-        src: IpAddr,
-        dst: IpAddr,
+        src: End,
+        dst: End,
         (id, offset, more): (u32, u32, bool),
         span: Span,
     ) -> Result<Packet, Undecoded> {
         let wire_len = u32::try_from(span.wire_end.saturating_sub(span.at)).unwrap_or(u32::MAX);
         let bytes = span.at.min(span.end)..span.end;
+        let (src, dst) = (src.ip(), dst.ip());
         self.fragment = Some(Part { src, dst, id, protocol, offset, more, bytes, wire_len });
         Err(Undecoded::Fragment)
     }
 
-    /// Walks extension headers and comes to TCP, UDP, a tunnel, or something else.
-    pub(super) fn upper(
-        &mut self,
-        mut protocol: u8,
-        src: IpAddr,
-        dst: IpAddr,
-        mut span: Span,
-    ) -> Result<Packet, Undecoded> {
+    /// Walks extension headers and comes to TCP, UDP, a tunnel, or something else. The ends have no ports yet.
+    pub(super) fn upper(&mut self, mut protocol: u8, src: End, dst: End, mut span: Span) -> Result<Packet, Undecoded> {
         for _ in 0..MAX_EXTENSION_HEADERS {
             match protocol {
                 6 => return self.tcp(src, dst, span),
@@ -108,7 +105,7 @@ impl Layers<'_, '_> {
                 _ => {}
             }
             let readable = protocol == AUTHENTICATION
-                || src.is_ipv6()
+                || !src.is_ipv4()
                     && matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION | MOBILITY | HIP | SHIM6);
             if !readable {
                 return Err(unopened(protocol).map_or(Undecoded::NotTcpUdp(protocol), Undecoded::Carrier));

@@ -1,13 +1,20 @@
 //! The link layer: Ethernet, VLAN tags, Linux cooked, BSD loopback, raw IP.
 
 use super::{Layers, MAX_VLAN_TAGS, Undecoded, be16};
-use crate::{LinkType, Packet};
+use crate::{End, FiveTuple, Frame, LinkType, Packet, TcpHeader, Transport, Tunnel};
+use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
+
+/// Where TCP begins in a frame that [`usual`] reads.
+const TRANSPORT: u32 = 34;
 
 impl Layers<'_, '_> {
     pub(crate) fn link(&mut self) -> Result<Packet, Undecoded> {
         match self.frame.link {
-            LinkType::Ethernet => self.ethernet(0),
+            LinkType::Ethernet => match usual(self.frame) {
+                Some(packet) => Ok(packet),
+                None => self.ethernet(0),
+            },
             LinkType::Raw => self.ip(0),
             LinkType::Ipv4 => self.ipv4(0),
             LinkType::Ipv6 => self.ipv6(0),
@@ -103,6 +110,54 @@ impl Layers<'_, '_> {
             *free = Some(id);
         }
     }
+}
+
+/// What most frames hold, read in one go: Ethernet without a tag, IPv4 without options and in one part, TCP, all of it
+/// captured. `None` leaves a frame to the way that is for all of them, which would say the same of this one.
+#[inline]
+fn usual(frame: &Frame<'_>) -> Option<Packet> {
+    let (&[_, _, _, _, _, _, ref src_mac @ .., 0x08, 0x00], rest) = frame.data.split_first_chunk::<14>()? else {
+        return None;
+    };
+    let (&[0x45, _, len_hi, len_lo, _, _, frag_hi, frag_lo, ttl, 6, _, _, ref addresses @ ..], rest) =
+        rest.split_first_chunk::<20>()?
+    else {
+        return None;
+    };
+    let &[a0, a1, a2, a3, b0, b1, b2, b3] = addresses;
+    let &[sp0, sp1, dp0, dp1, s0, s1, s2, s3, k0, k1, k2, k3, offset, flags, w0, w1, c0, c1, u0, u1] =
+        rest.first_chunk()?;
+    let end = u32::from(be16(len_hi, len_lo)) + TRANSPORT - 20;
+    let payload = TRANSPORT + u32::from(offset >> 4) * 4;
+    let whole = usize::try_from(end).is_ok_and(|end| end <= frame.data.len());
+    if be16(frag_hi, frag_lo) & 0x3fff != 0 || offset < 0x50 || payload > end || !whole {
+        return None;
+    }
+    let end_of = |octets: [u8; 4], port| End::new(Ipv4Addr::from_octets(octets).into(), port);
+    Some(Packet {
+        place: frame.place,
+        ts: frame.ts,
+        tuple: FiveTuple {
+            src: end_of([a0, a1, a2, a3], be16(sp0, sp1)),
+            dst: end_of([b0, b1, b2, b3], be16(dp0, dp1)),
+            transport: Transport::Tcp,
+            tunnel: Tunnel::NONE,
+        },
+        src_mac: Some(*src_mac),
+        ttl,
+        vlan: [None; 2],
+        tcp: Some(TcpHeader {
+            seq: u32::from_be_bytes([s0, s1, s2, s3]),
+            ack: u32::from_be_bytes([k0, k1, k2, k3]),
+            flags,
+            urgent: be16(u0, u1),
+            window: be16(w0, w1),
+            checksum: be16(c0, c1),
+        }),
+        transport_bytes: TRANSPORT..end,
+        payload: payload..end,
+        wire_payload: end - payload,
+    })
 }
 
 /// Carriers that are told by name and not opened: provider backbone bridges, TRILL, `FabricPath`, 802.1BR and VN tags,

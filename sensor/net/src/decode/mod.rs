@@ -10,7 +10,7 @@ mod transport;
 pub use carrier::carrier_by_port;
 
 use crate::tunnel::{Path, Step, Tunnel};
-use crate::{Frame, MAX_TUNNELS, Packet};
+use crate::{End, Frame, MAX_TUNNELS, Packet};
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::ops::Range;
@@ -174,7 +174,7 @@ impl<'f, 'p> Layers<'f, 'p> {
 
     /// What [`Self::resume`] goes on with.
     pub(crate) fn upper_of_whole(&mut self, protocol: u8, src: IpAddr, dst: IpAddr) -> Result<Packet, Undecoded> {
-        self.upper(protocol, src, dst, self.rest(0))
+        self.upper(protocol, End::new(src, 0), End::new(dst, 0), self.rest(0))
     }
 
     /// Nothing behind the end of `span` belongs to what follows.

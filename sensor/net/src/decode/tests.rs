@@ -1,6 +1,6 @@
 mod carriers;
 
-use super::{Undecoded, decode};
+use super::{Layers, Undecoded, decode};
 use crate::craft::{Segment, Sum};
 use crate::{Frame, LinkType, Packet, Place, TcpHeader, Timestamp, Transport, tcp_checksum_ok};
 use proptest::prelude::*;
@@ -307,5 +307,26 @@ proptest! {
         for link in [LinkType::from_number(link), LinkType::Ethernet, LinkType::Raw] {
             crate::fuzz::check_decode(&frame(link, &data));
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_short_way_says_what_the_long_way_says(
+        payload in proptest::collection::vec(any::<u8>(), 0..40),
+        changes in proptest::collection::vec((12..54_usize, prop_oneof![any::<u8>(), Just(0x45), Just(0x50)]), 0..3),
+        cut in prop_oneof![3 => Just(0_usize), 1 => 0..60_usize],
+        hidden in prop_oneof![3 => Just(0_u32), 1 => 0..60_u32],
+        padding in 0..9_usize,
+    ) {
+        let mut data = segment(false, &payload).frame();
+        for (at, byte) in changes {
+            data[at] = byte;
+        }
+        data.resize(data.len() + padding, 0);
+        data.truncate(data.len() - cut.min(data.len()));
+        let mut frame = frame(LinkType::Ethernet, &data);
+        frame.wire_len += hidden;
+        prop_assert_eq!(decode(&frame), Layers::new(&frame, None).ethernet(0));
     }
 }

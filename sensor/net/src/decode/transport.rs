@@ -1,11 +1,10 @@
 //! TCP (RFC 9293 §3.1) and UDP (RFC 768) headers.
 
 use super::{Layers, Span, Undecoded, be16};
-use crate::{FiveTuple, Packet, TcpHeader, Transport};
-use std::net::IpAddr;
+use crate::{End, FiveTuple, Packet, TcpHeader, Transport};
 
 impl Layers<'_, '_> {
-    pub(super) fn tcp(&mut self, src: IpAddr, dst: IpAddr, span: Span) -> Result<Packet, Undecoded> {
+    pub(super) fn tcp(&mut self, src: End, dst: End, span: Span) -> Result<Packet, Undecoded> {
         let &[sp0, sp1, dp0, dp1, s0, s1, s2, s3, a0, a1, a2, a3, offset, flags, w0, w1, c0, c1, u0, u1] =
             self.header(span)?;
         let header = usize::from(offset >> 4) * 4;
@@ -21,11 +20,11 @@ impl Layers<'_, '_> {
             window: be16(w0, w1),
             checksum: be16(c0, c1),
         };
-        let tuple = FiveTuple::new(src, be16(sp0, sp1), dst, be16(dp0, dp1), Transport::Tcp).within(self.outer.tunnel);
+        let tuple = self.tuple(src.with_port(be16(sp0, sp1)), dst.with_port(be16(dp0, dp1)), Transport::Tcp);
         Ok(self.packet(tuple, Some(tcp), span, payload))
     }
 
-    pub(super) fn udp(&mut self, src: IpAddr, dst: IpAddr, mut span: Span) -> Result<Packet, Undecoded> {
+    pub(super) fn udp(&mut self, src: End, dst: End, mut span: Span) -> Result<Packet, Undecoded> {
         let &[sp0, sp1, dp0, dp1, len_hi, len_lo, _, _] = self.header(span)?;
         match usize::from(be16(len_hi, len_lo)) {
             // Longer than 16 bits can say, or left to the network card.
@@ -36,12 +35,16 @@ impl Layers<'_, '_> {
                 span.end = span.end.min(span.wire_end);
             }
         }
-        let tuple = FiveTuple::new(src, be16(sp0, sp1), dst, be16(dp0, dp1), Transport::Udp).within(self.outer.tunnel);
+        let tuple = self.tuple(src.with_port(be16(sp0, sp1)), dst.with_port(be16(dp0, dp1)), Transport::Udp);
         let payload = span.at + 8;
         if let Some(inner) = self.over_udp(&tuple, Span { at: payload, ..span }) {
             return inner;
         }
         Ok(self.packet(tuple, None, span, payload))
+    }
+
+    const fn tuple(&self, src: End, dst: End, transport: Transport) -> FiveTuple {
+        FiveTuple { src, dst, transport, tunnel: self.outer.tunnel }
     }
 
     /// `payload` is where the payload began on the wire; the snaplen may have cut before it.

@@ -15,8 +15,7 @@ pub use limits::Limits;
 pub use stats::Stats;
 pub use table::{FlowTable, Spot};
 
-use crate::{Direction, Place, Sender, Timestamp, Tunnel};
-use std::net::SocketAddr;
+use crate::{Direction, End, Place, Sender, Timestamp, Tunnel};
 use std::num::NonZeroU16;
 
 /// What reads the bytes of one flow. Made at the flow's first payload byte (or gap), so that a flow which never says
@@ -100,9 +99,9 @@ impl Anomaly {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Who opened the connection; a guess by port where `midstream`.
-    pub client: SocketAddr,
+    pub client: End,
     /// The other end.
-    pub server: SocketAddr,
+    pub server: End,
     /// Capture time of the first packet.
     pub first: Timestamp,
     /// Capture time of the last packet; when a timeout closes the flow, the time at which it ran out.

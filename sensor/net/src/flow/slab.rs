@@ -93,6 +93,8 @@ pub(super) struct Slot<A> {
     pub(super) life: Life,
     /// The layer above wants no more.
     pub(super) bypass: bool,
+    /// `warm` has an odd SYN, unless it is gone.
+    pub(super) odd_syn: bool,
     /// In the list of flows with holes.
     pub(super) waiting: bool,
     /// Table clock, in seconds, of when the entry was last moved to the end of its list.
@@ -113,6 +115,7 @@ impl<A> Slot<A> {
             class: Class::HalfOpen,
             life: Life::Live,
             bypass: false,
+            odd_syn: false,
             waiting: false,
             moved: 0,
             before: NIL,
@@ -184,11 +187,14 @@ impl<A> Slab<A> {
 
     /// Puts an entry to the young end of the list of `class`. Does nothing if it went there in this second already,
     /// so that a busy flow touches its neighbours once a second and not once a packet.
+    #[inline]
     pub(super) fn touch(&mut self, i: u32, class: Class, clock: u32) {
-        let Some(slot) = self.get_mut(i) else { return };
-        if slot.class == class && slot.moved == clock {
-            return;
+        if self.get(i).is_some_and(|slot| slot.class != class || slot.moved != clock) {
+            self.place(i, class, clock);
         }
+    }
+
+    fn place(&mut self, i: u32, class: Class, clock: u32) {
         self.unlink(i);
         if let Some(slot) = self.get_mut(i) {
             slot.class = class;

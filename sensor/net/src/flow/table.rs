@@ -6,12 +6,11 @@ use super::recent::Shelf;
 use super::slab::{Class, Life, Slab, Slot};
 use super::turn::{Outcome, Turn, Waits};
 use super::{App, Flow, FlowEnd, Limits, Stats};
-use crate::{FiveTuple, Packet, TcpHeader, Timestamp};
+use crate::{End, FiveTuple, Packet, TcpHeader, Timestamp};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A longer step from one tick to the next counts as this much: a clock that jumps must not end every flow.
 const LONGEST_STEP: i64 = 60 * Timestamp::SECOND;
@@ -29,6 +28,8 @@ pub struct FlowTable<A> {
     limits: Limits,
     waits: Waits,
     stats: Stats,
+    /// How many flows have come and gone: while it stays the same, every flow is where it was.
+    changes: u64,
     /// Bytes held by all stores.
     held: usize,
     /// Bytes that the layer above holds for all flows.
@@ -39,6 +40,8 @@ pub struct FlowTable<A> {
     last_tick: Option<Timestamp>,
     /// Nanoseconds ticked so far, in steps of at most [`LONGEST_STEP`].
     clock: i64,
+    /// The same in whole seconds.
+    seconds: u32,
 }
 
 /// Where a flow lies in its table; a hint that is checked. See [`FlowTable::locate`].
@@ -46,6 +49,8 @@ pub struct FlowTable<A> {
 pub struct Spot {
     hash: u64,
     entry: Option<u32>,
+    /// [`FlowTable::changes`] at that time.
+    changes: u64,
 }
 
 impl<A> FlowTable<A> {
@@ -58,12 +63,14 @@ impl<A> FlowTable<A> {
             waits: Waits::new(&limits),
             limits,
             stats: Stats::default(),
+            changes: 0,
             held: 0,
             above: 0,
             shelf: Shelf::default(),
             waiting: BTreeSet::new(),
             last_tick: None,
             clock: 0,
+            seconds: 0,
         }
     }
 
@@ -97,7 +104,7 @@ impl<A> FlowTable<A> {
     pub fn locate(&self, packet: &Packet) -> Spot {
         let hash = hash_of(&self.hasher, &packet.tuple);
         let found = self.index.find(hash, |i| self.is_at(*i, &packet.tuple));
-        Spot { hash, entry: found.copied() }
+        Spot { hash, entry: found.copied(), changes: self.changes }
     }
 
     fn is_at(&self, i: u32, tuple: &FiveTuple) -> bool {
@@ -121,8 +128,7 @@ impl<A> FlowTable<A> {
         let Some(tcp) = packet.tcp else { return };
         self.stats.segments += 1;
         let hash = spot.hash;
-        let still = spot.entry.filter(|i| self.is_at(*i, &packet.tuple));
-        let found = still.or_else(|| self.index.find(hash, |i| self.is_at(*i, &packet.tuple)).copied());
+        let found = if spot.changes == self.changes { spot } else { self.locate(packet) }.entry;
         if let Some(i) = found {
             if self.turn(i, cx, |turn| turn.packet(packet, tcp, frame_data)) != Some(Outcome::NewFlow) {
                 self.shed(i, cx);
@@ -182,6 +188,7 @@ impl<A> FlowTable<A> {
     {
         let step = self.last_tick.replace(now).map_or(0, |last| now.since(last).min(LONGEST_STEP));
         self.clock = self.clock.saturating_add(step);
+        self.seconds = u32::try_from(self.clock / Timestamp::SECOND).unwrap_or(u32::MAX);
         for (_, i) in self.waiting.iter().copied().collect::<Vec<_>>() {
             self.turn(i, cx, |turn| {
                 turn.give_up_old_holes(now);
@@ -262,7 +269,7 @@ impl<A> FlowTable<A> {
             };
         }
         if moves {
-            self.slab.touch(i, class, seconds(self.clock));
+            self.slab.touch(i, class, self.seconds);
         }
         Some(outcome)
     }
@@ -295,7 +302,8 @@ impl<A> FlowTable<A> {
             packets: [0; 2],
             bytes: [0; 2],
         };
-        let i = self.slab.insert(Slot::new(flow), seconds(self.clock));
+        self.changes += 1;
+        let i = self.slab.insert(Slot::new(flow), self.seconds);
         let (slab, hasher) = (&self.slab, &self.hasher);
         self.index.insert_unique(hash, i, |i| slab.get(*i).map_or(0, |slot| hash_of(hasher, &tuple_of(&slot.flow))));
         i
@@ -310,16 +318,13 @@ impl<A> FlowTable<A> {
             turn.close(end);
             Outcome::Done
         });
+        self.changes += 1;
         let Some(slot) = self.slab.remove(i) else { return };
         let hash = hash_of(&self.hasher, &tuple_of(&slot.flow));
         if let Ok(entry) = self.index.find_entry(hash, |other| *other == i) {
             entry.remove();
         }
     }
-}
-
-fn seconds(clock: i64) -> u32 {
-    u32::try_from(clock / Timestamp::SECOND).unwrap_or(u32::MAX)
 }
 
 const fn tuple_of(flow: &Flow) -> FiveTuple {
@@ -338,23 +343,20 @@ fn is_of(tuple: &FiveTuple, flow: &Flow) -> bool {
 /// are bound to one another, such as complements, cancel each other out in it, whatever the key.
 fn hash_of(hasher: &RandomState, tuple: &FiveTuple) -> u64 {
     let mut hash = hasher.build_hasher();
-    let (src, dst, tunnel) = (tuple.src, tuple.dst, u64::from(tuple.tunnel.key()));
-    if let (IpAddr::V4(a), IpAddr::V4(b)) = (src.ip(), dst.ip()) {
-        let word = |ip: Ipv4Addr, port: u16| u64::from(ip.to_bits()) << 16 | u64::from(port);
-        let (a, b) = (word(a, src.port()), word(b, dst.port()));
+    let (a, b, tunnel) = (tuple.src, tuple.dst, u64::from(tuple.tunnel.key()));
+    if a.is_ipv4() && b.is_ipv4() {
+        let word = |end: End| {
+            let [_, ip] = end.words();
+            ip << 16 | u64::from(end.port())
+        };
+        let (a, b) = (word(a), word(b));
         // An end takes 48 bits; the tunnel goes where there is room.
         hash.write_u64(a.min(b) | tunnel << 48);
         hash.write_u64(a.max(b) | tunnel >> 16 << 48);
     } else {
-        let words = |end: SocketAddr| match end.ip() {
-            IpAddr::V4(ip) => (u128::from(ip.to_bits()), end.port()),
-            IpAddr::V6(ip) => (ip.to_bits(), end.port()),
-        };
-        let (a, b) = (words(src), words(dst));
         let (low, high) = if a <= b { (a, b) } else { (b, a) };
-        hash.write_u128(low.0);
-        hash.write_u128(high.0);
-        hash.write_u64(tunnel << 32 | u64::from(low.1) << 16 | u64::from(high.1));
+        low.words().into_iter().chain(high.words()).for_each(|word| hash.write_u64(word));
+        hash.write_u64(tunnel << 32 | u64::from(low.port()) << 16 | u64::from(high.port()));
     }
     hash.finish()
 }
@@ -365,17 +367,17 @@ mod tests {
     use super::*;
     use crate::{Carrier, Step, Tunnel};
     use std::collections::HashSet;
-    use std::net::Ipv6Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     /// Ends made of one number.
-    type Family = fn(u64) -> (SocketAddr, SocketAddr);
+    type Family = fn(u64) -> (End, End);
 
-    fn v4(word: u64) -> SocketAddr {
-        SocketAddr::new(Ipv4Addr::from_bits((word >> 16) as u32).into(), word as u16)
+    fn v4(word: u64) -> End {
+        End::new(Ipv4Addr::from_bits((word >> 16) as u32).into(), word as u16)
     }
 
-    fn v6(high: u64, low: u64, port: u16) -> SocketAddr {
-        SocketAddr::new(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into(), port)
+    fn v6(high: u64, low: u64, port: u16) -> End {
+        End::new(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into(), port)
     }
 
     #[test]

@@ -130,12 +130,14 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             self.reset(seen);
             return Outcome::Done;
         }
-        self.forget_acknowledged(dir, tcp);
         if self.slot.bypass {
             self.follow(seen);
-        } else if self.acknowledgement(seen) && self.payload(seen) {
-            self.stats.packets_taken += 1;
-            self.give_up_old_holes(packet.ts);
+        } else {
+            self.forget_acknowledged(dir, tcp);
+            if self.acknowledgement(seen) && self.payload(seen) {
+                self.stats.packets_taken += 1;
+                self.give_up_old_holes(packet.ts);
+            }
         }
         self.close_if_over();
         Outcome::Done
@@ -181,7 +183,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
 
     /// Whether any direction waits for something.
     pub(super) fn waits(&self) -> bool {
-        self.slot.warm.as_ref().is_some_and(|w| w.stores.iter().any(Option::is_some))
+        !self.slot.bypass && self.slot.warm.as_ref().is_some_and(|w| w.stores.iter().any(Option::is_some))
     }
 
     /// Ends the flow: what is held is delivered, the gaps before it first.
@@ -265,7 +267,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
         let peer = dir.reverse();
         let over = self.slot.life != Life::Live;
         if tcp.has(TcpHeader::SYN) {
-            let odd_syn = self.slot.warm.as_ref().and_then(|w| w.odd_syn(peer));
+            let odd_syn = self.odd_syn(peer);
             let answered = tcp.has(TcpHeader::ACK) && odd_syn == Some(tcp.ack.wrapping_sub(1));
             return (over && !self.is_known_syn(dir, tcp.seq) || answered) && self.believes(seen);
         }
@@ -277,8 +279,17 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             let ahead = self.ahead(dir, tcp.seq);
             return side.known() && (0..=WINDOW).contains(&ahead) && self.believes(seen);
         }
-        let odd_syn = self.slot.warm.as_ref().and_then(|w| w.odd_syn(dir));
-        odd_syn == Some(tcp.seq.wrapping_sub(1)) && self.ahead(dir, tcp.seq).abs() > RESET_AHEAD && self.believes(seen)
+        self.odd_syn(dir) == Some(tcp.seq.wrapping_sub(1))
+            && self.ahead(dir, tcp.seq).abs() > RESET_AHEAD
+            && self.believes(seen)
+    }
+
+    /// Of most flows it is known without a look at what lies elsewhere.
+    fn odd_syn(&self, dir: Direction) -> Option<u32> {
+        if !self.slot.odd_syn {
+            return None;
+        }
+        self.slot.warm.as_ref().and_then(|w| w.odd_syn(dir))
     }
 
     /// Whether a SYN of this number opened the flow: everything counted since lies between.
@@ -318,6 +329,7 @@ impl<A: App<C>, C> Turn<'_, A, C> {
             return true;
         }
         *dir.of_mut(self.warm().odd_syn.get_or_insert_default()) = Some(tcp.seq);
+        self.slot.odd_syn = true;
         self.stats.packets_odd_syn += 1;
         false
     }

@@ -38,8 +38,8 @@ struct Context {
 impl Case {
     fn new(flow: &Flow, id: ExchangeId, cx: &Context) -> Self {
         let facts = FlowFacts {
-            client: flow.client,
-            server: flow.server,
+            client: flow.client.into(),
+            server: flow.server.into(),
             sender: None,
             vlan: [None; 2],
             tunnel: Vec::new(),

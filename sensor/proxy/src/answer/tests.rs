@@ -68,7 +68,7 @@ fn sound(response: &Response<Bytes>) -> &Response<Bytes> {
     let text = str::from_utf8(response.body()).unwrap();
     match headers[CONTENT_TYPE].to_str().unwrap() {
         "application/json" => {
-            assert!(serde_json::from_str::<Value>(text).unwrap().is_object() || text.starts_with('['))
+            assert!(serde_json::from_str::<Value>(text).unwrap().is_object() || text.starts_with('['));
         }
         "text/event-stream" => assert!(text.starts_with("event: message\ndata: ") && text.ends_with("\n\n")),
         "text/html; charset=utf-8" => {

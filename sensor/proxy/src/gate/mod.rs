@@ -65,7 +65,7 @@ impl Gate {
             passed: Passed::new(Arc::clone(counters)),
             resolver: Resolver::new(Arc::clone(counters)),
             chain: upstream.proxy.as_ref().map(|proxy| Chain::new(proxy, &upstream.no_proxy)).transpose()?,
-            own: options.listeners.iter().map(|listener| listener.address).collect(),
+            own: options.listeners.iter().map(|listener| listener.address).chain(options.own.iter().copied()).collect(),
             anywhere: Destinations { allow, ..Destinations::default() },
             patience: options.limits.connect_time,
         })

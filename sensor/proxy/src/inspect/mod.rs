@@ -419,6 +419,12 @@ impl Case {
         }
     }
 
+    /// Whether the client can still be sent elsewhere. A server that never showed here that it speaks MCP has no session
+    /// with anybody: a client that names one was sent elsewhere at its start, follows each answer, and asks here again.
+    fn starts(&self) -> bool {
+        self.starts || (self.plan.known.is_none() && (self.asks.session || !self.said.is_empty()))
+    }
+
     /// What was said may pass.
     fn pass(&mut self) {
         self.holding = false;
@@ -438,6 +444,7 @@ impl Case {
         cause: Cause,
     ) -> Ruling {
         self.done = true;
+        let start = self.starts();
         Ruling {
             decision,
             confidence,
@@ -447,7 +454,7 @@ impl Case {
             messages: std::mem::take(&mut self.said),
             left_out: self.left_out,
             batch: self.batch,
-            start: self.starts,
+            start,
             cause,
         }
     }

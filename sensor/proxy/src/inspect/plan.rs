@@ -78,6 +78,8 @@ pub(super) struct Asks {
     pub(super) starts: bool,
     /// On a place that is known, the head alone is MCP: a stream is asked for, or the end of a session.
     pub(super) by_head: bool,
+    /// It names a session.
+    pub(super) session: bool,
 }
 
 impl Asks {
@@ -96,6 +98,7 @@ impl Asks {
             awaits: awaits(parts),
             starts: get && !resumes && (upgrade || !holds(ACCEPT, "text/html")),
             by_head: stream || upgrade || (parts.method == Method::DELETE && session),
+            session,
         }
     }
 }

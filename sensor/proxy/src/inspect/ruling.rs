@@ -33,8 +33,8 @@ pub(crate) struct Ruling {
     pub(crate) left_out: u64,
     /// The held value is an array of messages.
     pub(crate) batch: bool,
-    /// It would begin a conversation (`initialize`, `server/discover`, the first GET), so that a client can still be
-    /// sent elsewhere.
+    /// It would begin a conversation (`initialize`, `server/discover`, the first GET, anything to a server that never
+    /// answered MCP here), so that a client can still be sent elsewhere.
     pub(crate) start: bool,
     /// How far it got.
     pub(crate) stage: Stage,

@@ -104,11 +104,11 @@ fn push(wire: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) {
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(len @ ..=125), _) => wire.push(masked | len),
         (_, Ok(len)) => {
-            wire.push(masked | 126);
+            wire.push(masked | 0x7e);
             wire.extend_from_slice(&len.to_be_bytes());
         }
         _ => {
-            wire.push(masked | 127);
+            wire.push(masked | 0x7f);
             wire.extend_from_slice(&u64::try_from(payload.len()).unwrap_or(u64::MAX).to_be_bytes());
         }
     }

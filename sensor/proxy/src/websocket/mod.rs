@@ -48,7 +48,7 @@ pub(crate) async fn relay(
 ) {
     let (limits, budget) = {
         let scratch = conn.thread.scratch.borrow();
-        (scratch.limits.coding.clone(), scratch.pool.budget().clone())
+        (scratch.limits.coding, scratch.pool.budget().clone())
     };
     let (to_server, to_client) = extensions.and_then(negotiated).unzip();
     let pumps = (

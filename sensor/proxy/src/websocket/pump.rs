@@ -21,6 +21,7 @@ const TURN: usize = 256 << 10;
 const KEPT: usize = 1 << 10;
 
 /// One direction.
+#[allow(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
 pub(super) struct Pump {
     dir: Direction,
     /// `None` where messages are not read, or cannot be any more.

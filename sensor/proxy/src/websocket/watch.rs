@@ -61,13 +61,13 @@ impl Inspected {
         let done = if open { "passed" } else { "refused" };
         self.conn.thread.shared.counters.count("fault", done);
         inspect::tell(&self.conn, ProxyNews::Fault { host: self.conn.authority.host.clone(), done });
-        if open { None } else { self.refuse(Cause::Fault) }
+        if open { None } else { Some(self.refuse(Cause::Fault)) }
     }
 
-    fn refuse(&mut self, cause: Cause) -> Option<Box<Ruling>> {
+    fn refuse(&mut self, cause: Cause) -> Box<Ruling> {
         let inspection = &mut self.inspection;
         let refused = catch_unwind(AssertUnwindSafe(|| inspection.refuse(cause)));
-        Some(refused.unwrap_or_else(|_| Box::new(bare(self.conn.authority.host.clone(), cause))))
+        refused.unwrap_or_else(|_| Box::new(bare(self.conn.authority.host.clone(), cause)))
     }
 }
 
@@ -93,7 +93,7 @@ impl Watch for Inspected {
 
     fn unreadable(&mut self, word: &'static str) -> Option<Box<Ruling>> {
         self.conn.thread.shared.counters.count("websocket", word);
-        if self.settings.on_fault == Fault::Open { None } else { self.refuse(Cause::Fault) }
+        if self.settings.on_fault == Fault::Open { None } else { Some(self.refuse(Cause::Fault)) }
     }
 
     fn over(&mut self, limit: &'static str) -> Option<Box<Ruling>> {
@@ -107,7 +107,7 @@ impl Watch for Inspected {
         let done = if refuse { "refused" } else { "streamed" };
         let host = self.conn.authority.host.clone();
         inspect::tell(&self.conn, ProxyNews::HoldLimit { host, limit, done });
-        if refuse { self.refuse(Cause::Limit(limit)) } else { None }
+        refuse.then(|| self.refuse(Cause::Limit(limit)))
     }
 
     fn holds(&mut self, before: usize, now: usize) -> Option<&'static str> {

@@ -150,7 +150,7 @@ pub const FAMILIES: &[Family] = &[
     counter("signals_total", "Observations that speak for MCP; all hosts of a list are one.", |s, _, give| {
         each(&s.stats.signals, give);
     })
-    .by(&["signature"], 600),
+    .by(&["signature"], 400),
     counter("detections_total", "Detections.", |s, _, give| {
         for (name, n) in &s.stats.detections {
             let (classification, rest) = name.split_once('/').unwrap_or((name, ""));
@@ -250,10 +250,12 @@ pub const FAMILIES: &[Family] = &[
     counter("proxy_requests_total", "Requests through the proxy, by status of the answer.", |s, _, give| {
         proxy(s).for_each(|p| each(&p.requests, give));
     })
-    .by(&["code"], 80),
+    .by(&["code"], 60),
     counter("proxy_tls_handshakes_total", "Handshakes of the proxy with clients and with origins.", |s, _, give| {
         for (side, results) in proxy(s).flat_map(|p| [("client", &p.tls_client), ("origin", &p.tls_origin)]) {
-            results.iter().for_each(|(result, n)| give(&[side, result], number(*n)));
+            for (result, n) in results {
+                give(&[side, result], number(*n));
+            }
         }
     })
     .by(&["side", "result"], 40),

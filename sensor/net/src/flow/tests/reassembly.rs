@@ -238,7 +238,7 @@ fn a_flow_found_midstream_begins_with_the_first_segment_seen() {
     rig.finish();
     let flow = rig.log.last.unwrap();
     assert!(flow.midstream);
-    assert_eq!((flow.client, flow.server), (rig.client, rig.server), "port 80 is the server");
+    assert_eq!((flow.client, flow.server), (rig.client.into(), rig.server.into()), "port 80 is the server");
 }
 
 #[test]
