@@ -175,7 +175,7 @@ impl Exchange {
             });
         });
         self.listed_endpoint = listed;
-        let mut field = |on: &Field, value: &[u8], excerpt: &dyn Fn() -> String| {
+        let mut field = |on: &Field, header: Option<usize>, value: &[u8], excerpt: &dyn Fn() -> String| {
             rules.scan_field(on, value, &mut scratch.rules, &mut |signature, end| {
                 let Some(known) = rules.signatures().get(signature as usize) else { return };
                 scratch.stats.signals.count(rules, signature);
@@ -188,6 +188,10 @@ impl Exchange {
                     return;
                 }
                 news.weigh(known.weight);
+                let slight = known.weight <= Weight::Weak && value.len() < 1024;
+                if slight && header.is_some_and(|at| news.put_off(signature, at, end)) {
+                    return;
+                }
                 news.push(Signal {
                     id: known.id.clone(),
                     kind: SignalKind::Signature,
@@ -202,12 +206,13 @@ impl Exchange {
         scratch.text.push_str(host);
         scratch.text.push_str(path);
         let clean = || mcp::PathFacts::of(head.target).clean;
-        field(&Field::Url, scratch.text.as_bytes(), &clean);
-        field(&Field::RequestUri, path.as_bytes(), &clean);
-        field(&Field::RequestMethod, head.method.as_bytes(), &|| mcp::clean_text(head.method));
-        for (name, on) in rules.request_headers() {
+        field(&Field::Url, None, scratch.text.as_bytes(), &clean);
+        field(&Field::RequestUri, None, path.as_bytes(), &clean);
+        field(&Field::RequestMethod, None, head.method.as_bytes(), &|| mcp::clean_text(head.method));
+        for (at, (name, on)) in rules.request_headers().enumerate() {
+            let mut first = Some(at);
             for value in head.headers.all(name) {
-                field(on, value, &|| safe_value(name, value));
+                field(on, first.take(), value, &|| safe_value(name, value));
             }
         }
         self.news.judge_trace(head);
@@ -308,7 +313,7 @@ impl Exchange {
             && request.look_alike.is_none()
             && response.promise != Promise::Sse
             && !(self.is_relevant() || self.tell_look_alikes || self.websocket || self.marked)
-            && self.news.update.signals.is_empty()
+            && self.news.has_no_signal()
     }
 
     fn websocket(&mut self) {
@@ -551,6 +556,9 @@ impl Exchange {
             // What is not worth telling must not pile up on a long stream.
             self.news.update.messages.truncate(MAX_UNTOLD);
             return None;
+        }
+        if let Some(kept) = &self.request {
+            self.news.tell_slight(&self.generation.rules, kept);
         }
         let update = &mut self.news.update;
         let news = !update.messages.is_empty()

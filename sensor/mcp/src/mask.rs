@@ -95,7 +95,8 @@ const FOLLOWERS: [&str; 26] = [
 /// Whether `text` holds something that reads like a credential: a well-known key prefix, a JSON web token, or a
 /// run of 20 characters or more that is hexadecimal, a UUID, or too irregular to be words.
 pub fn looks_secret(text: &str) -> bool {
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-+=~.".contains(c))).any(run_is_secret)
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '=' | '~' | '.')))
+        .any(run_is_secret)
 }
 
 fn run_is_secret(run: &str) -> bool {
@@ -201,7 +202,10 @@ fn is_word(word: &[u8], whole_piece: bool) -> bool {
 /// The stricter form of [`looks_secret`], for places that hold names and tokens but no prose: also any run of 12
 /// characters or more that is hexadecimal, a long number, or made of pairs that words are not made of.
 fn is_secret(text: &str) -> bool {
-    looks_secret(text) || text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-+=~".contains(c))).any(reads_random)
+    looks_secret(text)
+        || text
+            .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '=' | '~')))
+            .any(reads_random)
 }
 
 /// Weighs a run of token characters by its neighbours: pairs found in words speak for it, other pairs and changes
@@ -254,7 +258,7 @@ fn are_neighbours(a: u8, b: u8) -> bool {
 /// Free text such as a `User-Agent`, fit for records: each token between blanks that looks like a secret, whole or
 /// in a part, becomes `…`; product tokens and comments stay. At most [`MAX_TEXT`] bytes, cut after masking.
 pub fn clean_text(text: &str) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(text.len().min(MAX_TEXT));
     for piece in text.split_inclusive(char::is_whitespace) {
         if out.len() > MAX_TEXT {
             break;

@@ -158,7 +158,10 @@ impl Reader {
 
     /// How far the body has come.
     pub fn standing(&self) -> Standing {
+        // Too few bytes to tell the encoding by, and in none of them does this begin anything else.
+        let head = self.head.get(..usize::from(self.held)).unwrap_or_default();
         match (self.phase, &self.extractor) {
+            (Phase::Head, _) if head.iter().any(|b| matches!(b, b'{' | b'[')) => Standing::Open,
             (Phase::Head | Phase::Blank, _) | (Phase::Json, None) => Standing::Before,
             (Phase::Json, Some(extractor)) => extractor.standing(),
             (Phase::Lost | Phase::NotJson, _) => Standing::Lost,

@@ -16,7 +16,7 @@ use crate::args::{Capture, Common, Overrides, Proxy, Run};
 use crate::config::{Config, DEFAULT_FILE, DEFAULT_LISTEN, Sink};
 use crate::failure::{Failure, Outcome};
 use crate::log::Log;
-use crate::process::{Confinement, Signals, confine, notify};
+use crate::process::{Confinement, Signals, confine, notify, use_small_pages};
 use crate::{replay, rules};
 use ::proxy::Listener;
 use capture::{InterfaceOptions, InterfaceStats, Live};
@@ -172,6 +172,9 @@ pub(crate) fn run(common: &Common, args: &Run, log: &Log) -> Outcome {
 
 fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
     let config = &plan.config;
+    if plan.sources.is_empty() {
+        use_small_pages();
+    }
     let generation = Arc::new(generation(config, log)?);
     let keys = Arc::new(replay::open_keys(plan.keylog, log)?);
     let sensor = config.live.sensor.clone().or_else(host_name).unwrap_or_else(|| NAMELESS.to_owned());

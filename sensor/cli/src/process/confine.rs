@@ -240,6 +240,13 @@ pub(crate) fn open_many_files() {
     }
 }
 
+/// Has the system back memory from here on with pages of the usual size: for a proxy without packets, which huge pages
+/// would speed up. Each of its connections has buffers that are mostly never written, and huge pages would back all of
+/// them. Where the system refuses, more memory is used.
+pub(crate) fn use_small_pages() {
+    let _ = prctl::set_thp_disable(true);
+}
+
 /// Gives up all capabilities of this thread and those it will start, for commands that only read files. Root keeps the
 /// right to pass over the modes of files where one of `paths`, or what lies in it, belongs to somebody else: a folder
 /// of the host in a container, say.

@@ -13,6 +13,6 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use confine::{Confinement, NET_RAW, confine, guard_memory, open_many_files, shed};
+pub(crate) use confine::{Confinement, NET_RAW, confine, guard_memory, open_many_files, shed, use_small_pages};
 pub(crate) use signals::{Signal, Signals};
 pub(crate) use status::Status;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may fail loudly")]
 
 mod confined;
+#[path = "../shared/installed.rs"]
+mod installed;
 mod peers;
 mod process;
 mod reload;

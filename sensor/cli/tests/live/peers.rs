@@ -1,11 +1,10 @@
 //! Real clients and servers of the official SDKs talk over the cable while the sensor listens at one end of it.
 
-use crate::needs_lab;
 use crate::support::*;
-use std::fs;
+use crate::{installed, needs_lab};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,58 +12,8 @@ const FAR: &str = "10.99.7.1";
 const NEAR: &str = "10.99.7.2";
 const PORT: u16 = 8000;
 
-/// Runs something that may need the network, and says whether it worked.
-fn worked(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/peers").join(name)
-}
-
-/// A folder for what is installed, below `target`; it stays for the next time.
-fn home(name: &str, pins: &Path) -> (PathBuf, bool) {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let done = fs::read(dir.join("pins")).is_ok_and(|had| had == fs::read(pins).unwrap());
-    if !done {
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).unwrap();
-    }
-    (dir, done)
-}
-
-/// The Python SDK in an environment of its own; `None` where it cannot be had.
-fn python() -> Option<PathBuf> {
-    let pins = script("requirements.txt");
-    let (dir, done) = home("python-sdk", &pins);
-    let program = dir.join("bin/python");
-    if !done {
-        let made = worked(Command::new("python3").args(["-m", "venv"]).arg(&dir));
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "-r"];
-        if !made || !worked(Command::new(&program).args(pip).arg(&pins)) {
-            return None;
-        }
-        fs::copy(&pins, dir.join("pins")).unwrap();
-    }
-    Some(program)
-}
-
-/// The folder with the TypeScript SDK and copies of the scripts that use it; `None` where it cannot be had.
-fn node() -> Option<PathBuf> {
-    let pins = script("package.json");
-    let (dir, done) = home("node-sdk", &pins);
-    if !done {
-        fs::copy(&pins, dir.join("package.json")).unwrap();
-        let npm = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries", "1"];
-        if !worked(Command::new("npm").args(npm).current_dir(&dir)) {
-            return None;
-        }
-        fs::copy(&pins, dir.join("pins")).unwrap();
-    }
-    for name in ["server.mjs", "client.mjs"] {
-        fs::copy(script(name), dir.join(name)).unwrap();
-    }
-    Some(dir)
 }
 
 /// A server that is killed at the end.
@@ -165,7 +114,7 @@ fn talk(program: &Path, folder: &Path, suffix: &str, tools: &[&str]) {
 #[test]
 fn the_python_sdk_is_seen_live_and_its_recording_says_the_same() {
     needs_lab!();
-    let Some(python) = python() else {
+    let Some(python) = installed::python("python-sdk", &script("requirements.txt")) else {
         println!("skipped: the Python SDK cannot be installed here (python3 with venv, and the network)");
         return;
     };
@@ -175,7 +124,7 @@ fn the_python_sdk_is_seen_live_and_its_recording_says_the_same() {
 #[test]
 fn the_typescript_sdk_is_seen_live_and_its_recording_says_the_same() {
     needs_lab!();
-    let Some(folder) = node() else {
+    let Some(folder) = installed::node("node-sdk", &script("")) else {
         println!("skipped: the TypeScript SDK cannot be installed here (npm, and the network)");
         return;
     };

@@ -9,7 +9,10 @@
 )]
 
 mod actions;
+#[path = "../shared/installed.rs"]
+mod installed;
 mod life;
 mod origin;
+mod peers;
 mod support;
 mod traffic;

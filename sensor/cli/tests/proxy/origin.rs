@@ -7,7 +7,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use std::convert::Infallible;
@@ -25,7 +25,8 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// Starts it as `localhost`, and writes the CA that signed for it to `ca`.
+    /// Starts it as `localhost`, and writes the CA that signed for it to `ca` (`.pem`); beside it, its certificate
+    /// (`.crt`) and key (`.key`).
     pub(crate) fn start(ca: &Path) -> Self {
         let config = Arc::new(config(ca));
         let seen = Arc::default();
@@ -112,10 +113,14 @@ fn config(ca: &Path) -> ServerConfig {
     let ca_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Two certificates of one name look self-signed to OpenSSL.
+    params.distinguished_name.push(DnType::CommonName, "CA of a test");
     std::fs::write(ca, params.self_signed(&ca_key).unwrap().pem()).unwrap();
     let issuer = Issuer::new(params, ca_key);
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    std::fs::write(ca.with_extension("crt"), certificate.pem()).unwrap();
+    std::fs::write(ca.with_extension("key"), key.serialize_pem()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());

@@ -1,8 +1,10 @@
 //! What an exchange has to tell since the last time.
 
-use super::heads::cut;
+use super::heads::{cut, safe_value};
 use crate::inspect::News;
+use crate::kept::KeptHead;
 use crate::observation::{MessageSeen, Update};
+use crate::rules::RuleSet;
 use crate::{Signal, SignalKind, Weight};
 use mcp::{LookAlike, Message, Verdict};
 use net::{Direction, Timestamp};
@@ -13,6 +15,19 @@ const MAX_SIGNALS: usize = 64;
 const MAX_MESSAGES: usize = 2048;
 /// Most messages kept that are no JSON-RPC (records of other services look like them), while nothing is told.
 pub(super) const MAX_UNTOLD: usize = 8;
+
+/// A weak signal on the first value of a request header. Most stay alone and are never told, so it is written out only
+/// once something is.
+#[derive(Debug)]
+struct Slight {
+    signature: u32,
+    /// Number of the header among those that the rules want.
+    header: usize,
+    /// Where it ends in the value.
+    end: usize,
+    /// Its place among the signals.
+    place: usize,
+}
 
 /// News since the last update.
 #[derive(Debug, Default)]
@@ -31,6 +46,7 @@ pub(super) struct Gathered {
     pub(super) shown: bool,
     pub(super) neutral: bool,
     pub(super) endpoint: Option<Vec<u8>>,
+    slight: Option<Slight>,
     /// Messages and signals that found no room.
     pub(super) left_out: u64,
 }
@@ -85,6 +101,41 @@ impl Gathered {
         } else {
             self.left_out += 1;
         }
+    }
+
+    /// Puts a weak signal off. Whether there was room: it is for one.
+    pub(super) fn put_off(&mut self, signature: u32, header: usize, end: usize) -> bool {
+        let free = self.slight.is_none();
+        if free {
+            self.slight = Some(Slight { signature, header, end, place: self.update.signals.len() });
+        }
+        free
+    }
+
+    /// Writes out what was put off, to its place.
+    pub(super) fn tell_slight(&mut self, rules: &RuleSet, request: &KeptHead) {
+        let Some(slight) = self.slight.take() else { return };
+        let known = usize::try_from(slight.signature).ok().and_then(|at| rules.signatures().get(at));
+        let (Some(known), Some((name, on))) = (known, rules.request_headers().nth(slight.header)) else { return };
+        let value = |head: &proto::RequestHead<'_>| {
+            let value = head.headers.all(name).next();
+            value.map(|value| cut(&safe_value(name, value)).to_owned()).unwrap_or_default()
+        };
+        let signal = Signal {
+            id: known.id.clone(),
+            kind: SignalKind::Signature,
+            on: on.to_string(),
+            weight: known.weight,
+            excerpt: request.read(value),
+            offset: slight.end as u64,
+        };
+        let signals = &mut self.update.signals;
+        signals.insert(slight.place.min(signals.len()), signal);
+    }
+
+    /// Whether nothing of heads and patterns spoke for MCP.
+    pub(super) const fn has_no_signal(&self) -> bool {
+        self.update.signals.is_empty() && self.slight.is_none()
     }
 
     /// One weak sign is not worth telling, two are.

@@ -125,7 +125,7 @@ fn refused(ruling: &Ruling, headers: &HeaderMap) -> Response<Bytes> {
         response.headers_mut().insert(LOCATION, location);
         return response;
     }
-    if refusal::has_request(ruling) && !upgrade {
+    if refusal::has_request(ruling) && !upgrade && !ruling.apart {
         // Any other status loses the text in some SDK.
         let json = json::errors(ruling);
         return if accept.event_stream && !accept.json {
@@ -137,6 +137,7 @@ fn refused(ruling: &Ruling, headers: &HeaderMap) -> Response<Bytes> {
     if accept.navigation && !upgrade {
         return respond(StatusCode::FORBIDDEN, Media::Html, page::refusal(ruling));
     }
+    // Of HTTP+SSE, SDKs show it as the error of the request that it answers, or log it.
     respond(StatusCode::FORBIDDEN, Media::Json, json::error_without_id(ruling))
 }
 

@@ -26,6 +26,7 @@ fn blocks() -> Ruling {
         left_out: 0,
         batch: false,
         start: false,
+        apart: false,
         stage: Stage::Message,
         cause: Cause::Policy,
     }
@@ -192,6 +193,8 @@ fn a_block_is_told_in_the_way_its_client_shows_people() {
     check("batch of one", batch, false, "POST", &[SDK], &(200, json, false, vec![Some(json!(1))]));
     let batch = |r: &mut Ruling| (r.batch, r.messages) = (true, vec![said(Kind::Notification, None)]);
     check("batch of notifications", batch, false, "POST", &[SDK], &(403, json, false, none()));
+    let apart = |r: &mut Ruling| (r.apart, r.messages) = (true, vec![request("3")]);
+    check("call of HTTP+SSE", apart, false, "POST", &[], &(403, json, false, none()));
     check("event stream", |r| r.start = true, false, "GET", &[STREAM], &(403, json, false, none()));
     check("delete", |_| (), false, "DELETE", &[SDK], &(403, json, false, none()));
     check("websocket", |r| r.start = true, false, "GET", &SOCKET, &(403, json, false, none()));

@@ -66,7 +66,9 @@ struct Granted {
 
 /// Serves a connection from its first byte on.
 pub(crate) async fn serve(thread: Rc<Thread>, tcp: TcpStream, client: SocketAddr, listener: u16) {
-    if let Some((ends, tcp, early)) = Box::pin(requests(thread, tcp, client, listener)).await {
+    // Its box is gone before what follows, which may last.
+    let opened = Box::pin(requests(thread, tcp, client, listener)).await;
+    if let Some((ends, tcp, early)) = opened {
         Box::pin(super::intercept::opened(ends, tcp, early)).await;
     }
 }

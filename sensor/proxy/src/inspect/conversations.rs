@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Parts, each with a lock of its own.
 const SHARDS: usize = 16;
-/// Most places in one part; each takes some 40 bytes. Beyond, the one that would be forgotten first is.
+/// Most places in one part; each takes some 64 bytes. Beyond, the one that would be forgotten first is.
 const MAX_PLACES: usize = 4096;
 /// How long a place is remembered after a server last showed it, in nanoseconds.
 const LIFE: i64 = 24 * 3600 * Timestamp::SECOND;
@@ -25,6 +25,8 @@ pub(super) enum Spot<'a> {
     Path(&'a str, u16, &'a str),
     /// Where the event stream of HTTP+SSE said that messages go: key of host and target.
     Endpoint(&'a [u8; 32]),
+    /// Host, port and normalised path where a server keeps a session, with its id; `None` where it works without.
+    Session(&'a str, u16, &'a str, Option<&'a [u8]>),
 }
 
 /// The places that are known. Shared by all threads, bounded, kept for a day.
@@ -45,6 +47,8 @@ pub(crate) struct Conversations {
 struct Known {
     confidence: Confidence,
     until: Timestamp,
+    /// The place whose stream led here, 0 for none.
+    stream: u128,
 }
 
 impl Default for Conversations {
@@ -85,14 +89,35 @@ impl Conversations {
 
     /// A server showed that MCP is spoken there.
     pub(super) fn learn(&self, spot: &Spot<'_>, confidence: Confidence, now: Timestamp) {
-        let key = self.key(spot);
+        self.keep(self.key(spot), Known { confidence, until: now.plus(LIFE), stream: 0 }, now);
+    }
+
+    /// The stream of a place said that messages go to this endpoint.
+    pub(super) fn learn_endpoint(&self, endpoint: &[u8; 32], stream: &Spot<'_>, now: Timestamp) {
+        let known = Known { confidence: Confidence::Likely, until: now.plus(LIFE), stream: self.key(stream) };
+        self.keep(self.key(&Spot::Endpoint(endpoint)), known, now);
+        self.endpoints.store(1, Ordering::Relaxed);
+    }
+
+    /// MCP was spoken to this endpoint, so the stream that led there is one of MCP.
+    pub(super) fn confirm_endpoint(&self, endpoint: &[u8; 32], confidence: Confidence, now: Timestamp) {
+        let key = self.key(&Spot::Endpoint(endpoint));
+        let stream = self.shard(key).and_then(|shard| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.get(&key).filter(|known| known.until > now && known.stream != 0).map(|known| known.stream)
+        });
+        if let Some(stream) = stream {
+            self.keep(stream, Known { confidence, until: now.plus(LIFE), stream: 0 }, now);
+        }
+    }
+
+    fn keep(&self, key: u128, new: Known, now: Timestamp) {
         let Some(shard) = self.shard(key) else { return };
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = now.plus(LIFE);
         if let Some(known) = shard.get_mut(&key) {
-            known.confidence = known.confidence.max(confidence);
-            if until.since(known.until) > FRESH {
-                known.until = until;
+            known.confidence = known.confidence.max(new.confidence);
+            if new.until.since(known.until) > FRESH {
+                known.until = new.until;
             }
             return;
         }
@@ -106,13 +131,10 @@ impl Conversations {
                 shard.remove(&first);
             }
         }
-        shard.insert(key, Known { confidence, until });
+        shard.insert(key, new);
         let after = shard.len();
         self.places.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
         self.places.fetch_sub(before.saturating_sub(after), Ordering::Relaxed);
-        if matches!(spot, Spot::Endpoint(_)) {
-            self.endpoints.store(1, Ordering::Relaxed);
-        }
     }
 }
 
@@ -146,6 +168,20 @@ mod tests {
         conversations.learn(&spot, Confidence::Likely, at(20 * 3600));
         assert!(conversations.known(&spot, at(24 * 3600 + 61)).is_some());
         assert!(!conversations.has_endpoints());
+    }
+
+    #[test]
+    fn a_stream_is_one_of_mcp_once_mcp_is_spoken_where_it_leads() {
+        let conversations = Conversations::default();
+        let (stream, now) = (Spot::Path("old.example", 443, "/sse"), Timestamp(1));
+        conversations.confirm_endpoint(&[1; 32], Confidence::Confirmed, now);
+        conversations.learn_endpoint(&[1; 32], &stream, now);
+        assert!(conversations.has_endpoints() && conversations.known(&Spot::Endpoint(&[1; 32]), now).is_some());
+        assert_eq!(conversations.known(&stream, now), None);
+        conversations.confirm_endpoint(&[2; 32], Confidence::Confirmed, now);
+        assert_eq!(conversations.known(&stream, now), None);
+        conversations.confirm_endpoint(&[1; 32], Confidence::Confirmed, now);
+        assert_eq!(conversations.known(&stream, now), Some(Confidence::Confirmed));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use detect::{
 };
 use mcp::Kind;
 use net::Direction;
-use plan::{Asks, Plan};
+use plan::{Asks, Plan, SESSION};
 use proto::{EndKind, ExchangeId};
 use ruling::MAX_MESSAGES;
 use std::rc::Rc;
@@ -77,6 +77,8 @@ struct Case {
     done: bool,
     /// The place was remembered.
     learned: bool,
+    /// So was the session.
+    in_session: bool,
     /// Normalised path, once it was told.
     path: Option<Box<str>>,
 }
@@ -128,6 +130,9 @@ impl Inspection {
     /// The head of the answer.
     pub(crate) fn response(&mut self, head: &http::response::Parts) -> Verdict {
         let Some(exchange) = &mut self.exchange else { return Verdict::Pass };
+        if let (Some(case), Some(session)) = (self.case.as_deref_mut(), head.headers.get(SESSION)) {
+            case.asks.session = Some(session.clone());
+        }
         {
             let scratch = &mut *self.conn.thread.scratch.borrow_mut();
             heads::response(head, |head| exchange.response(scratch, clock::now(), head));
@@ -273,6 +278,7 @@ impl Inspection {
                 left_out: 0,
                 batch: false,
                 start: false,
+                apart: false,
                 stage: Stage::Request,
                 cause,
             },
@@ -334,6 +340,7 @@ impl Case {
     fn new(plan: Plan, asks: Asks) -> Self {
         Self {
             plan,
+            starts: asks.starts,
             asks,
             judge: Judge::default(),
             said: Vec::new(),
@@ -341,11 +348,11 @@ impl Case {
             batch: false,
             shown: None,
             rpc: false,
-            starts: asks.starts,
             holding: false,
             lost: false,
             done: false,
             learned: false,
+            in_session: false,
             path: None,
         }
     }
@@ -385,18 +392,29 @@ impl Case {
     /// Remembers the place once the server has shown that it speaks MCP.
     fn remember(&mut self, conn: &Conn, update: &Update) {
         let conversations = &conn.thread.shared.conversations;
+        let Some(path) = self.path.as_deref() else { return };
+        let (host, port, now) = (conn.authority.host.as_str(), conn.authority.port, clock::now());
+        let spot = Spot::Path(host, port, path);
         if let Some(endpoint) = &update.endpoint {
-            conversations.learn(&Spot::Endpoint(&endpoint.key), Confidence::Likely, clock::now());
+            conversations.learn_endpoint(&endpoint.key, &spot, now);
+        }
+        if let (Some(endpoint), Some(confidence)) = (&self.plan.endpoint, self.shown) {
+            conversations.confirm_endpoint(endpoint, confidence, now);
+        }
+        let answered = |seen: &MessageSeen| seen.dir == Direction::ToClient && seen.message.kind() == Kind::Result;
+        if !self.in_session && update.messages.iter().any(answered) {
+            self.in_session = true;
+            let session = self.asks.session.as_ref().map(http::HeaderValue::as_bytes);
+            conversations.learn(&Spot::Session(host, port, path, session), Confidence::Possible, now);
         }
         if self.learned || !self.judge.is_shown_by_server() {
             return;
         }
-        if let (Assessment::Mcp(confidence), Some(path)) = (self.judge.assessment(), self.path.as_deref())
+        if let Assessment::Mcp(confidence) = self.judge.assessment()
             && confidence >= Confidence::Likely
         {
             self.learned = true;
-            let spot = Spot::Path(&conn.authority.host, conn.authority.port, path);
-            conversations.learn(&spot, confidence, clock::now());
+            conversations.learn(&spot, confidence, now);
         }
     }
 
@@ -419,10 +437,11 @@ impl Case {
         }
     }
 
-    /// Whether the client can still be sent elsewhere. A server that never showed here that it speaks MCP has no session
-    /// with anybody: a client that names one was sent elsewhere at its start, follows each answer, and asks here again.
+    /// Whether the client can still be sent elsewhere. Who names a session that this server did not give was sent
+    /// elsewhere at its start, follows each answer, and asks here again. A stream of HTTP+SSE that is open stays here.
     fn starts(&self) -> bool {
-        self.starts || (self.plan.known.is_none() && (self.asks.session || !self.said.is_empty()))
+        let foreign = !self.plan.in_session && (self.asks.session.is_some() || !self.said.is_empty());
+        self.plan.endpoint.is_none() && (self.starts || foreign)
     }
 
     /// What was said may pass.
@@ -455,6 +474,7 @@ impl Case {
             left_out: self.left_out,
             batch: self.batch,
             start,
+            apart: self.plan.endpoint.is_some(),
             cause,
         }
     }

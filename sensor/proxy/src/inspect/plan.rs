@@ -7,13 +7,17 @@ use crate::options::Settings;
 use detect::{Classification, Classified, Confidence, Decision, Generation, Seen, classify};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{Method, Version};
+use http::{HeaderName, HeaderValue, Method, Version};
 
 use super::conversations::Spot;
 use net::Timestamp;
 
+/// Names a session of Streamable HTTP.
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+
 /// What may be done about a request.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is known of the server")]
 pub(super) struct Plan {
     /// What the server means here, if it speaks MCP beyond doubt.
     sure: Classified,
@@ -21,6 +25,10 @@ pub(super) struct Plan {
     pub(super) denied: bool,
     /// Servers have shown that MCP is spoken there, this surely.
     pub(super) known: Option<Confidence>,
+    /// Where messages of HTTP+SSE go: its answers come on the stream that led here.
+    pub(super) endpoint: Option<[u8; 32]>,
+    /// The server keeps the session that is named, or has shown that it works without.
+    pub(super) in_session: bool,
     /// Some of what may come of it is stopped.
     pub(super) may_stop: bool,
     /// Its host as a whole is refused, so that nothing was connected to.
@@ -40,7 +48,15 @@ impl Plan {
         let (ip, port) = (server.ip(), conn.authority.port);
         let seen = Seen { host, ip, port, path: &path, resolved: line::is_proved(conn) };
         let sure = classify(&generation.scope, conn.client.ip(), &seen, Confidence::Confirmed);
-        let mut plan = Self { sure, denied: false, known: None, may_stop: false, refused: false };
+        let mut plan = Self {
+            sure,
+            denied: false,
+            known: None,
+            endpoint: None,
+            in_session: false,
+            may_stop: false,
+            refused: false,
+        };
         let any = |c: &Confidence| plan.decide(generation, *c).1.action.stops();
         let asks = [Confidence::Possible, Confidence::Likely, Confidence::Confirmed].iter().any(any);
         plan.denied = sure.classification == Classification::Denied && asks;
@@ -49,9 +65,13 @@ impl Plan {
         let conversations = &conn.thread.shared.conversations;
         if plan.may_stop {
             plan.known = conversations.known(&Spot::Path(host, port, &path), now);
-            if parts.method == Method::POST && plan.known.is_none() && conversations.has_endpoints() {
+            let session = parts.headers.get(SESSION).map(HeaderValue::as_bytes);
+            plan.in_session = conversations.known(&Spot::Session(host, port, &path, session), now).is_some();
+            if parts.method == Method::POST && conversations.has_endpoints() {
                 let key = mcp::target_key(&conn.authority.to_string(), heads::target(parts));
-                plan.known = conversations.known(&Spot::Endpoint(&key), now);
+                let known = conversations.known(&Spot::Endpoint(&key), now);
+                plan.endpoint = known.map(|_| key);
+                plan.known = plan.known.max(known);
             }
         }
         Some(plan)
@@ -69,8 +89,7 @@ impl Plan {
 }
 
 /// What the head says of the message to come.
-#[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is one property of the head")]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Asks {
     /// A JSON value may come in the body, and the head waits for it.
     pub(super) awaits: bool,
@@ -78,26 +97,26 @@ pub(super) struct Asks {
     pub(super) starts: bool,
     /// On a place that is known, the head alone is MCP: a stream is asked for, or the end of a session.
     pub(super) by_head: bool,
-    /// It names a session.
-    pub(super) session: bool,
+    /// The session that it names.
+    pub(super) session: Option<HeaderValue>,
 }
 
 impl Asks {
     pub(super) fn of(parts: &Parts) -> Self {
         let headers = &parts.headers;
         let holds = |name, word: &str| {
-            let text = headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).unwrap_or_default();
+            let text = headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
             text.as_bytes().windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
         };
         let get = parts.method == Method::GET;
-        let session = headers.contains_key("mcp-session-id");
+        let session = headers.get(SESSION).cloned();
         let stream = get && holds(ACCEPT, "text/event-stream");
-        let resumes = session || headers.contains_key("last-event-id");
+        let resumes = session.is_some() || headers.contains_key("last-event-id");
         let upgrade = get && headers.contains_key(UPGRADE);
         Self {
             awaits: awaits(parts),
             starts: get && !resumes && (upgrade || !holds(ACCEPT, "text/html")),
-            by_head: stream || upgrade || (parts.method == Method::DELETE && session),
+            by_head: stream || upgrade || (parts.method == Method::DELETE && session.is_some()),
             session,
         }
     }
@@ -117,7 +136,7 @@ fn awaits(parts: &Parts) -> bool {
     if !chunked && (plain || parts.version < Version::HTTP_2) {
         return false;
     }
-    let kind = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_none_or(|kind| {
         let json = kind.windows(4).any(|word| word.eq_ignore_ascii_case(b"json"));
         let framed = ["grpc", "connect"].iter().any(|name| kind.windows(name.len()).any(|w| w == name.as_bytes()));

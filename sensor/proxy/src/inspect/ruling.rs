@@ -33,9 +33,11 @@ pub(crate) struct Ruling {
     pub(crate) left_out: u64,
     /// The held value is an array of messages.
     pub(crate) batch: bool,
-    /// It would begin a conversation (`initialize`, `server/discover`, the first GET, anything to a server that never
-    /// answered MCP here), so that a client can still be sent elsewhere.
+    /// It would begin a conversation (`initialize`, `server/discover`, the first GET, anything in a session that is not
+    /// this server's), so that a client can still be sent elsewhere.
     pub(crate) start: bool,
+    /// Clients wait for the answer on another stream (HTTP+SSE), and read no more than the status of this one.
+    pub(crate) apart: bool,
     /// How far it got.
     pub(crate) stage: Stage,
     /// Why it is stopped.

@@ -1,3 +1,5 @@
+mod sessions;
+
 use super::*;
 use crate::gate::Authority;
 use crate::options::{Access, Bypass, Destinations, Fault, Hold, Limits, Options, Reporter, Upstream};
@@ -15,7 +17,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const CALL: &str =
     r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/x"}}}"#;
-const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"a","version":"1"}}}"#;
 const VENDOR: &str = r#"{"jsonrpc":"2.0","id":"v-1","method":"acme/compute"}"#;
 const LSP: &str = r#"{"jsonrpc":"2.0","id":1,"method":"textDocument/hover"}"#;
 
@@ -387,38 +388,6 @@ fn a_server_that_shows_mcp_by_its_answer_has_its_next_request_judged_by_that() {
     inspection.response(&answer(404, "text/html"));
     drop(inspection);
     assert_eq!(ask("/third", VENDOR).1, 'P');
-}
-
-#[test]
-fn clients_are_sent_elsewhere_until_their_server_has_answered_for_itself() {
-    let bench = blocks();
-    let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    let session = ("mcp-session-id", "of-the-portal");
-    let say = |body: &str, fields: &[(&str, &str)]| {
-        let mut parts = post(body.len());
-        parts.headers.extend(head(Method::POST, "/", fields).headers);
-        let (mut inspection, verdict) = bench.begin("x.example", &parts);
-        acts(if word(&verdict) == 'A' { verdict } else { inspection.body(Direction::ToServer, body.as_bytes()) }).start
-    };
-    let ask = |method: Method, fields: &[(&str, &str)]| {
-        let (_, verdict) = bench.begin("x.example", &head(method, "/mcp", fields));
-        acts(verdict).start
-    };
-    let stream = ("accept", "text/event-stream");
-    let cases = || {
-        [
-            say(INITIALIZE, &[]),
-            say(initialized, &[session]),
-            say(CALL, &[session]),
-            say(CALL, &[]),
-            ask(Method::GET, &[stream, session]),
-            ask(Method::DELETE, &[session]),
-        ]
-    };
-    assert_eq!(cases(), [true; 6]);
-    let spot = Spot::Path("x.example", 443, "/mcp");
-    bench.thread.shared.conversations.learn(&spot, Confidence::Confirmed, clock::now());
-    assert_eq!(cases(), [true, false, false, false, false, false]);
 }
 
 #[test]

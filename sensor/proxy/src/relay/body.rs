@@ -44,14 +44,14 @@ pub(crate) struct Body {
     pending: Option<Pending>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "most bodies are streams, and a box each would cost more")]
 enum Kind {
     /// Nothing, known from the head.
     Empty,
     /// Nothing either, but the head has a length of its own: 304 (RFC 9110 section 8.6).
     Bare,
     Full(Bytes),
-    Stream(Source),
+    /// Boxed: the HTTP library keeps room for 32 requests with each connection to an origin.
+    Stream(Box<Source>),
 }
 
 impl Body {
@@ -73,8 +73,8 @@ impl Body {
         Self::new(if bytes.is_empty() { Kind::Empty } else { Kind::Full(bytes) })
     }
 
-    pub(super) const fn stream(source: Source) -> Self {
-        Self::new(Kind::Stream(source))
+    pub(super) fn stream(source: Source) -> Self {
+        Self::new(Kind::Stream(Box::new(source)))
     }
 
     /// The request that it answers is being served until this body is over.
@@ -144,6 +144,50 @@ pub(super) fn drain(mut incoming: Incoming, limits: Drain) {
     });
 }
 
+/// Slices of a body, in order. Mostly there is one at a time, for which nothing is allocated.
+struct Queue {
+    first: Option<Bytes>,
+    /// Behind the first; empty where there is none.
+    more: VecDeque<Bytes>,
+}
+
+impl Queue {
+    const fn new() -> Self {
+        Self { first: None, more: VecDeque::new() }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        if self.first.is_none() {
+            self.first = Some(bytes);
+        } else {
+            self.more.push_back(bytes);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let first = self.first.take();
+        if first.is_some() {
+            self.first = self.more.pop_front();
+        }
+        first
+    }
+
+    /// Takes all of `other`.
+    fn append(&mut self, other: &mut Self) {
+        while let Some(bytes) = other.pop() {
+            self.push(bytes);
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::new();
+    }
+}
+
 /// A body that is pulled from one side and looked at on its way.
 pub(super) struct Source {
     /// `None` once it is over, or broke off.
@@ -151,9 +195,9 @@ pub(super) struct Source {
     exchange: Rc<Exchange>,
     direction: Direction,
     /// What may pass.
-    ready: VecDeque<Bytes>,
+    ready: Queue,
     /// What waits for a verdict: at most `hold.bytes`.
-    waiting: VecDeque<Bytes>,
+    waiting: Queue,
     waiting_bytes: usize,
     trailers: Option<HeaderMap>,
     /// The limit was met, and what cannot complete a message passes.
@@ -169,8 +213,8 @@ impl Source {
             incoming: Some(incoming),
             exchange,
             direction,
-            ready: VecDeque::new(),
-            waiting: VecDeque::new(),
+            ready: Queue::new(),
+            waiting: Queue::new(),
             waiting_bytes: 0,
             trailers: None,
             over: false,
@@ -186,7 +230,7 @@ impl Source {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
-            if let Some(bytes) = self.ready.pop_front() {
+            if let Some(bytes) = self.ready.pop() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             if self.incoming.is_none() {
@@ -239,10 +283,10 @@ impl Source {
             match self.exchange.body(self.direction, &slice) {
                 Verdict::Pass => {
                     self.release();
-                    self.ready.push_back(slice);
+                    self.ready.push(slice);
                 }
                 // It completes nothing, or the verdict were another.
-                Verdict::Hold if self.over => self.ready.push_back(slice),
+                Verdict::Hold if self.over => self.ready.push(slice),
                 Verdict::Hold => self.hold(slice)?,
                 Verdict::Act(ruling) => return Err(self.stop(ruling)),
             }
@@ -267,7 +311,7 @@ impl Source {
         let len = u64::try_from(slice.len()).unwrap_or(u64::MAX);
         let total = shared.held.fetch_add(len, Relaxed).saturating_add(len);
         shared.counters.held_bytes.fetch_add(len, Relaxed);
-        self.waiting.push_back(slice);
+        self.waiting.push(slice);
         let limit = match () {
             () if self.waiting_bytes > hold.bytes => "bytes",
             () if total > u64::try_from(hold.total_bytes).unwrap_or(u64::MAX) => "total_bytes",

@@ -89,6 +89,7 @@ impl Exchange {
                 left_out: 0,
                 batch: false,
                 start: false,
+                apart: false,
                 stage: Stage::Message,
                 cause,
             }),

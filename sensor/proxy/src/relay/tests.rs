@@ -116,6 +116,7 @@ fn refusal() -> Box<Ruling> {
         left_out: 0,
         batch: false,
         start: false,
+        apart: false,
         stage: Stage::Message,
         cause: Cause::Policy,
     })

@@ -142,6 +142,7 @@ pub(super) fn bare(host: String, cause: Cause) -> Ruling {
         left_out: 0,
         batch: false,
         start: false,
+        apart: false,
         stage: Stage::Message,
         cause,
     }
