@@ -84,8 +84,11 @@ fn in_pieces<R>(bufs: &[IoSlice<'_>], write: impl FnOnce(&[IoSlice<'_>]) -> R) -
         return write(bufs);
     }
     let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-    let cuts = bufs.iter().flat_map(|buf| buf.chunks(PIECE));
-    let count = cuts.zip(&mut pieces).map(|(cut, piece)| *piece = IoSlice::new(cut)).count();
+    let mut count = 0;
+    for (piece, cut) in pieces.iter_mut().zip(bufs.iter().flat_map(|buf| buf.chunks(PIECE))) {
+        *piece = IoSlice::new(cut);
+        count += 1;
+    }
     write(pieces.get(..count).unwrap_or(bufs))
 }
 
