@@ -201,6 +201,21 @@ impl Policy {
         !self.dry_run && (self.denied.stops() && scope.denies_host(host) || unknown())
     }
 
+    /// Whether requests are redirected to this host: who is sent there must get in, whatever else is said of it.
+    pub fn leads_to(&self, host: &str) -> bool {
+        let redirects = self.all().contains(&Action::Redirect);
+        let there = || self.redirect_to.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);
+        redirects
+            && there().is_some_and(|rest| {
+                let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+                let name = match authority.strip_prefix('[') {
+                    Some(inner) => inner.split(']').next().unwrap_or(inner),
+                    None => authority.split(':').next().unwrap_or(authority),
+                };
+                name.eq_ignore_ascii_case(host)
+            })
+    }
+
     /// What people are told where something was stopped.
     pub fn message(&self) -> Option<&Arc<str>> {
         self.message.as_ref()

@@ -34,3 +34,13 @@ pub(crate) struct Conn {
     /// What was told of it to the serial stage.
     pub(crate) line: Line,
 }
+
+impl Conn {
+    /// The host that is asked for: by the handshake where CONNECT names but an address, else as it was named.
+    pub(crate) fn host(&self) -> &str {
+        match &self.tls {
+            Some(tls) if !tls.sni.is_empty() && self.authority.ip().is_some() => &tls.sni,
+            _ => &self.authority.host,
+        }
+    }
+}

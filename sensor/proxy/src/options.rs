@@ -215,7 +215,7 @@ impl Default for Limits {
 
 impl Default for Hold {
     fn default() -> Self {
-        Self { bytes: 1 << 20, total_bytes: 256 << 20, idle: Duration::from_secs(30), over: Over::Refuse }
+        Self { bytes: 1 << 20, total_bytes: 256 << 20, idle: Duration::from_secs(30), over: Over::Stream }
     }
 }
 

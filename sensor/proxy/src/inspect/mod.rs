@@ -247,7 +247,7 @@ impl Inspection {
         let confidence = case.confidence()?;
         let (classification, decision) = case.plan.decide(&self.settings.generation, confidence);
         decision.stops().then(|| {
-            let host = self.conn.authority.host.clone();
+            let host = self.conn.host().to_owned();
             Box::new(case.ruling(decision, classification, confidence, host, Cause::Policy))
         })
     }
@@ -261,7 +261,7 @@ impl Inspection {
         let generation = Arc::clone(&self.settings.generation);
         let message = generation.policy.message().cloned();
         let decision = Decision { action: Action::Block, message, ..Decision::LOG };
-        let host = self.conn.authority.host.clone();
+        let host = self.conn.host().to_owned();
         let (unsure, unknown) = (Confidence::Possible, Classification::Unknown);
         Box::new(match self.case.as_deref_mut() {
             Some(case) => {
@@ -393,7 +393,7 @@ impl Case {
     fn remember(&mut self, conn: &Conn, update: &Update) {
         let conversations = &conn.thread.shared.conversations;
         let Some(path) = self.path.as_deref() else { return };
-        let (host, port, now) = (conn.authority.host.as_str(), conn.authority.port, clock::now());
+        let (host, port, now) = (conn.host(), conn.authority.port, clock::now());
         let spot = Spot::Path(host, port, path);
         if let Some(endpoint) = &update.endpoint {
             conversations.learn_endpoint(&endpoint.key, &spot, now);

@@ -3,6 +3,7 @@
 use super::heads;
 use super::line;
 use crate::conn::Conn;
+use crate::gate::Authority;
 use crate::options::Settings;
 use detect::{Classification, Classified, Confidence, Decision, Generation, Seen, classify};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
@@ -39,11 +40,11 @@ impl Plan {
     /// For a request with this head. `None` where nothing is ever stopped, be it in pretence.
     pub(super) fn of(conn: &Conn, settings: &Settings, parts: &Parts, now: Timestamp) -> Option<Self> {
         let generation = &*settings.generation;
-        if !generation.policy.asks_to_stop() {
+        if !generation.policy.asks_to_stop() || generation.policy.leads_to(conn.host()) {
             return None;
         }
         let path = mcp::normal_target(heads::target(parts));
-        let host = conn.authority.host.as_str();
+        let host = conn.host();
         let server = line::server(conn);
         let (ip, port) = (server.ip(), conn.authority.port);
         let seen = Seen { host, ip, port, path: &path, resolved: line::is_proved(conn) };
@@ -68,7 +69,8 @@ impl Plan {
             let session = parts.headers.get(SESSION).map(HeaderValue::as_bytes);
             plan.in_session = conversations.known(&Spot::Session(host, port, &path, session), now).is_some();
             if parts.method == Method::POST && conversations.has_endpoints() {
-                let key = mcp::target_key(&conn.authority.to_string(), heads::target(parts));
+                let named = Authority { host: host.to_owned(), port };
+                let key = mcp::target_key(&named.to_string(), heads::target(parts));
                 let known = conversations.known(&Spot::Endpoint(&key), now);
                 plan.endpoint = known.map(|_| key);
                 plan.known = plan.known.max(known);

@@ -91,6 +91,11 @@ fn blocks() -> Bench {
 
 impl Bench {
     fn conn(&self, host: &str) -> Rc<Conn> {
+        self.conn_to(host, host)
+    }
+
+    /// CONNECT named `authority`, the handshake `host`.
+    fn conn_to(&self, authority: &str, host: &str) -> Rc<Conn> {
         let tls = TlsSeen { sni: host.to_owned(), version: "1.3", ..TlsSeen::default() };
         Rc::new(Conn {
             thread: Rc::clone(&self.thread),
@@ -98,7 +103,7 @@ impl Bench {
             listener: 1,
             client: SocketAddr::from(([10, 1, 2, 3], 51_234)),
             user: Some("ana".into()),
-            authority: Authority { host: host.to_owned(), port: 443 },
+            authority: Authority { host: authority.to_owned(), port: 443 },
             server: Cell::new(SocketAddr::from(([203, 0, 113, 9], 443))),
             tls: Some(tls),
             verified: true,
@@ -559,4 +564,32 @@ fn the_address_of_a_server_is_told_as_soon_as_there_is_one_and_not_before() {
         (&made[0]["flow"]["server"]["ip"], &made[0]["action"]["taken"]),
         (&"198.51.100.7".into(), &"log".into())
     );
+}
+
+#[test]
+fn a_server_is_known_by_the_name_of_the_handshake_where_connect_names_an_address() {
+    let bench = blocks();
+    for (host, want) in [("denied.example", 'A'), ("good.example", 'P')] {
+        let body = CALL.as_bytes();
+        for authority in [host, "203.0.113.9"] {
+            let conn = bench.conn_to(authority, host);
+            let (mut inspection, verdict) = Inspection::request(&conn, &bench.settings, &post(body.len()));
+            let verdict = if word(&verdict) == 'H' { inspection.body(Direction::ToServer, body) } else { verdict };
+            assert_eq!(word(&verdict), want, "{host} by {authority}");
+        }
+    }
+}
+
+#[test]
+fn who_is_redirected_gets_in() {
+    let bench = bench(|raw| {
+        raw.shadow = RawAction::Redirect;
+        raw.redirect_to = Some("https://portal.example:8443/mcp".to_owned());
+    });
+    for (host, want) in [("x.example", 'A'), ("portal.example", 'P')] {
+        let (mut inspection, verdict) = bench.begin(host, &post(CALL.len()));
+        let verdict =
+            if word(&verdict) == 'H' { inspection.body(Direction::ToServer, CALL.as_bytes()) } else { verdict };
+        assert_eq!(word(&verdict), want, "{host}");
+    }
 }

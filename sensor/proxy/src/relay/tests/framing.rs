@@ -1,4 +1,4 @@
-//! What can be read in two ways (hardening P2), heads over limits, and requests for somebody else.
+//! What can be read in two ways, heads over limits, and requests for somebody else.
 
 use super::*;
 

@@ -169,7 +169,7 @@ fn a_message_over_the_limit_is_refused_or_streamed_but_for_what_completes_it() {
 fn a_client_that_stops_in_mid_message_is_not_waited_for() {
     for protocol in BOTH {
         run(async {
-            let hold = Hold { idle: Duration::from_millis(20), ..Hold::default() };
+            let hold = Hold { idle: Duration::from_millis(20), over: Over::Refuse, ..Hold::default() };
             let (client, thread, got) = echo(protocol, &Wish { hold, ..Wish::default() }).await;
             let (feed, body) = fed();
             feed.send(data("{")).await.unwrap();
