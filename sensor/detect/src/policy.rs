@@ -201,19 +201,19 @@ impl Policy {
         !self.dry_run && (self.denied.stops() && scope.denies_host(host) || unknown())
     }
 
-    /// Whether requests are redirected to this host: who is sent there must get in, whatever else is said of it.
-    pub fn leads_to(&self, host: &str) -> bool {
-        let redirects = self.all().contains(&Action::Redirect);
-        let there = || self.redirect_to.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);
-        redirects
-            && there().is_some_and(|rest| {
-                let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-                let name = match authority.strip_prefix('[') {
-                    Some(inner) => inner.split(']').next().unwrap_or(inner),
-                    None => authority.split(':').next().unwrap_or(authority),
-                };
-                name.eq_ignore_ascii_case(host)
-            })
+    /// Whether requests are redirected to this server: who is sent there must get in, whatever else is said of it.
+    pub fn leads_to(&self, host: &str, port: u16) -> bool {
+        let Some((scheme, rest)) = self.redirect_to.as_deref().and_then(|url| url.split_once("://")) else {
+            return false;
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let (name, after) = match authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+            Some(parts) => parts,
+            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+        };
+        let usual = if scheme.eq_ignore_ascii_case("http") { 80 } else { 443 };
+        let there = after.strip_prefix(':').map_or(Some(usual), |port| port.parse().ok());
+        self.all().contains(&Action::Redirect) && name.eq_ignore_ascii_case(host) && there == Some(port)
     }
 
     /// What people are told where something was stopped.
@@ -324,6 +324,24 @@ mod tests {
         let mut raw = RawActions::default();
         change(&mut raw);
         Policy::try_from(&raw)
+    }
+
+    #[test]
+    fn who_is_redirected_somewhere_is_led_to_that_host_and_port_alone() {
+        for (url, host, port, want) in [
+            ("https://portal.example/mcp", "portal.example", 443, true),
+            ("https://Portal.example:8443", "portal.example", 8443, true),
+            ("https://portal.example/mcp", "portal.example", 8443, false),
+            ("http://portal.example?x=1", "portal.example", 80, true),
+            ("https://[2001:db8::1]:9/mcp", "2001:db8::1", 9, true),
+            ("https://portal.example/mcp", "evil.portal.example", 443, false),
+        ] {
+            let policy = policy(|raw| {
+                raw.shadow = RawAction::Redirect;
+                raw.redirect_to = Some(url.to_owned());
+            });
+            assert_eq!(policy.unwrap().leads_to(host, port), want, "{url}: {host} {port}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Plan {
     /// For a request with this head. `None` where nothing is ever stopped, be it in pretence.
     pub(super) fn of(conn: &Conn, settings: &Settings, parts: &Parts, now: Timestamp) -> Option<Self> {
         let generation = &*settings.generation;
-        if !generation.policy.asks_to_stop() || generation.policy.leads_to(conn.host()) {
+        if !generation.policy.asks_to_stop() || generation.policy.leads_to(conn.host(), conn.authority.port) {
             return None;
         }
         let path = mcp::normal_target(heads::target(parts));

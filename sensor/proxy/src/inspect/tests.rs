@@ -584,7 +584,7 @@ fn a_server_is_known_by_the_name_of_the_handshake_where_connect_names_an_address
 fn who_is_redirected_gets_in() {
     let bench = bench(|raw| {
         raw.shadow = RawAction::Redirect;
-        raw.redirect_to = Some("https://portal.example:8443/mcp".to_owned());
+        raw.redirect_to = Some("https://portal.example/mcp".to_owned());
     });
     for (host, want) in [("x.example", 'A'), ("portal.example", 'P')] {
         let (mut inspection, verdict) = bench.begin(host, &post(CALL.len()));
