@@ -133,9 +133,12 @@ impl Exchange {
         self.call(|inspection| inspection.end(direction, how))
     }
 
-    /// The head of the answer goes to the client.
+    /// The head of the answer goes to the client, also where a body was stopped a moment ago: nobody asks for that any more.
     pub(super) fn answered(&self) {
         self.answered.set(true);
+        if let Some(ruling) = self.stopped() {
+            self.acted(&ruling, "partial");
+        }
     }
 
     /// A body is stopped. While there can be an answer of our own, what stopped it is kept for who makes it.
@@ -173,6 +176,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        // What was stopped is told, also where nobody waits for the answer any more.
+        self.answered();
         // A connection that breaks off drops its requests with it.
         for direction in [Direction::ToServer, Direction::ToClient] {
             self.end(direction, EndKind::Cut);
