@@ -1,6 +1,6 @@
 //! SDKs from the package registries, for tests with real peers: installed once below `target` with pinned versions.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -9,49 +9,47 @@ fn worked(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// A folder for what is installed, below `target`; it stays for the next time.
-fn home(name: &str, pins: &Path) -> (PathBuf, bool) {
+/// A folder below `target` for what `install` puts there once; it stays until one of the files that it is made from is
+/// another. Tests are processes of their own and start together: the first one installs while the others wait.
+fn home(name: &str, from: &[PathBuf], install: impl FnOnce(&Path) -> bool) -> Option<PathBuf> {
+    let wanted: Vec<u8> = from.iter().flat_map(|file| fs::read(file).unwrap()).collect();
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let done = fs::read(dir.join("pins")).is_ok_and(|had| had == fs::read(pins).unwrap());
+    fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let lock = File::create(dir.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let done = fs::read(dir.join("installed")).is_ok_and(|had| had == wanted);
     if !done {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
+        if !install(&dir) {
+            return None;
+        }
+        fs::write(dir.join("installed"), wanted).unwrap();
     }
-    (dir, done)
+    Some(dir)
 }
 
 /// Python in an environment of its own with what `pins` lists; `None` where it cannot be had.
 pub(crate) fn python(name: &str, pins: &Path) -> Option<PathBuf> {
-    let (dir, done) = home(name, pins);
-    let program = dir.join("bin/python");
-    if !done {
-        let made = worked(Command::new("python3").args(["-m", "venv"]).arg(&dir));
+    let program = |dir: &Path| dir.join("bin/python");
+    let dir = home(name, &[pins.to_owned()], |dir| {
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "-r"];
-        if !made || !worked(Command::new(&program).args(pip).arg(pins)) {
-            return None;
-        }
-        fs::copy(pins, dir.join("pins")).unwrap();
-    }
-    Some(program)
+        worked(Command::new("python3").args(["-m", "venv"]).arg(dir))
+            && worked(Command::new(program(dir)).args(pip).arg(pins))
+    })?;
+    Some(program(&dir))
 }
 
-/// A folder with the packages of `package.json` in `scripts`, and copies of the scripts that are there; `None` where it
-/// cannot be had.
+/// A folder with what is in `scripts`, and the packages that its `package.json` lists; `None` where it cannot be had.
 pub(crate) fn node(name: &str, scripts: &Path) -> Option<PathBuf> {
-    let pins = scripts.join("package.json");
-    let (dir, done) = home(name, &pins);
-    if !done {
-        fs::copy(&pins, dir.join("package.json")).unwrap();
+    let of_node = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "mjs" || kind == "json");
+    let mut files: Vec<_> = fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().path()).filter(of_node).collect();
+    files.sort();
+    home(name, &files, |dir| {
+        for file in &files {
+            fs::copy(file, dir.join(file.file_name().unwrap())).unwrap();
+        }
         let npm = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries", "1"];
-        if !worked(Command::new("npm").args(npm).current_dir(&dir)) {
-            return None;
-        }
-        fs::copy(&pins, dir.join("pins")).unwrap();
-    }
-    for script in fs::read_dir(scripts).unwrap().map(|entry| entry.unwrap().path()) {
-        if script.extension().is_some_and(|kind| kind == "mjs") {
-            fs::copy(&script, dir.join(script.file_name().unwrap())).unwrap();
-        }
-    }
-    Some(dir)
+        worked(Command::new("npm").args(npm).current_dir(dir))
+    })
 }
