@@ -45,7 +45,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { bpf: None, from: None, to: None, block_bytes: 256 << 10, open_files: MAX_OPEN_FILES }
+        Self { bpf: None, from: None, to: None, block_bytes: 128 << 10, open_files: MAX_OPEN_FILES }
     }
 }
 

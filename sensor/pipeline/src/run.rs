@@ -20,7 +20,7 @@ use std::time::Duration;
 const LIVE_QUEUE: usize = 2;
 /// The same where files are read: nobody waits for what they say, and over some batches the work of all workers is more alike
 /// than in each.
-const FILE_QUEUE: usize = 6;
+const FILE_QUEUE: usize = 8;
 /// What may be left for the collector, for each worker; beyond it, whoever brings more waits.
 const WAITING: usize = 4;
 /// How often a waiting thread looks whether another has failed.
