@@ -87,6 +87,9 @@ impl Correlator {
             classified.classification = Classification::LookAlike;
         }
         let classification = classified.classification;
+        if let Some(signal) = self.options.generation.imitation(classification, host) {
+            unit.signals.add(signal);
+        }
         for signal in unit.signals.iter().filter(|s| s.kind == detect::SignalKind::Structure) {
             *self.totals.signals.entry(signal.id.clone()).or_default() += 1;
         }

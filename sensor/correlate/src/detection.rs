@@ -4,6 +4,7 @@ use crate::Options;
 use crate::conversation::Conversation;
 use crate::decide::ordered;
 use crate::proxy::user_of;
+use crate::ruling::{Found, decision, expired, inner_tools, profiles};
 use crate::record::{
     ActionRecord, Auth, Call, Detection, Endpoint, Flow, Http, Jwt, LimitsMet, Mcp, SCHEMA, SessionRecord, Source, Tls,
     User,
@@ -11,7 +12,7 @@ use crate::record::{
 use crate::servers::mcp_of;
 use crate::unit::{CallState, Open, Unit};
 use crate::who::Who;
-use detect::{Action, Classification, Confidence, ContactKind, FlowFacts, SignalKind};
+use detect::{Action, Classification, Confidence, ContactKind, FlowFacts};
 use mcp::LookAlike;
 use net::{FiveTuple, Timestamp, Transport, Tunnel};
 use sha2::{Digest, Sha256};
@@ -220,9 +221,7 @@ pub(crate) fn build(
     let options = desk.options;
     let (flow, user) = desk.flow(&open.flow, open.asks_for, open.missed);
     let signals = ordered(&unit.signals);
-    let patterns = signals.iter().filter(|s| s.kind == SignalKind::Signature);
-    let worst = patterns.filter_map(|s| options.generation.rules.severity_of(&s.id)).max();
-    let severity = classification.severity(confidence).max(worst.unwrap_or_default());
+    let severity = options.generation.severity(classification, confidence, &signals);
     let mut mcp = said(open, unit, conversation, outcome);
     mcp.header_mismatch = unit.mismatch;
     let http = http(open);
@@ -243,16 +242,19 @@ pub(crate) fn build(
         &unit.seq.to_be_bytes(),
         &unit.writes.to_be_bytes(),
     ]);
-    let decision = options.generation.policy.decide(classification, confidence);
+    mcp.inner_tools = inner_tools(unit);
+    mcp.inner_tools_incomplete = unit.contents().any(|content| content.inner_incomplete);
+    let found = Found { mcp: &mcp, user: user.as_ref(), signals: &signals, confidence, classification, severity };
+    let decision = decision(options, open, unit, &found);
     let action = ActionRecord {
         decided: decision.action,
         taken: if options.passive || open.proxy().is_some() { Action::Log } else { Action::None },
         stage: stage(open, unit).to_owned(),
-        policy: decision.policy.to_owned(),
+        policy: decision.policy.to_string(),
         cause: "policy".to_owned(),
         dry_run: decision.dry_run,
         delivered: None,
-        reason: None,
+        reason: decision.expired.as_ref().map(expired),
     };
     Detection {
         schema: SCHEMA,
@@ -280,8 +282,9 @@ pub(crate) fn build(
         novel: Vec::new(),
         signals,
         confidence,
-        severity,
+        severity: severity.max(decision.severity),
         classification,
+        dlp: profiles(options, unit),
         look_alike: look_alike.map(|l| l.word().to_owned()),
         action,
         limits: LimitsMet {

@@ -13,6 +13,7 @@ mod names;
 mod notices;
 mod open;
 mod proxy;
+mod ruling;
 mod servers;
 mod trace;
 mod unit;

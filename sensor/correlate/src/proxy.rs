@@ -39,6 +39,14 @@ impl Correlator {
                 format!("{host} is passed through unread for some time: clients refused the proxy's certificate"),
             ),
             ProxyNews::BypassEnded { host } => (NoticeCode::BypassEnded, format!("{host} is intercepted again")),
+            ProxyNews::RefusedUnread { host, why } => (
+                NoticeCode::RefusedUnread,
+                format!("{client} wanted {host}, which is refused and not read ({why}): the connection was ended"),
+            ),
+            ProxyNews::LeafRate { host } => (
+                NoticeCode::LeafRate,
+                format!("{client} asked for many names in a short time; its handshake for {host} was refused"),
+            ),
             ProxyNews::HoldLimit { host, limit, done } => (
                 NoticeCode::HoldLimit,
                 format!(
@@ -67,7 +75,7 @@ pub(crate) fn action_of(acted: &Acted) -> ActionRecord {
         decided: acted.decision.action,
         taken: acted.taken,
         stage: acted.stage.to_owned(),
-        policy: acted.decision.policy.to_owned(),
+        policy: acted.decision.policy.to_string(),
         cause: acted.cause.to_owned(),
         dry_run: acted.decision.dry_run,
         delivered: acted.taken.stops().then(|| acted.delivered.to_owned()),

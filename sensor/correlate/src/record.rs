@@ -236,8 +236,11 @@ pub struct Mcp {
     pub tools: Vec<String>,
     /// Tools offered.
     pub tools_listed: Vec<String>,
-    /// Tools named inside a code-running tool's arguments; empty until that is built.
+    /// Tools that a program calls which is given to a tool that runs programs (Code Mode).
     pub inner_tools: Vec<String>,
+    /// It may call others: which ones is decided while it runs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub inner_tools_incomplete: bool,
     /// Resources read or offered.
     pub resources: Vec<String>,
     /// Prompts asked for or offered.
@@ -420,6 +423,9 @@ pub struct Detection {
     pub severity: Severity,
     /// What it means here.
     pub classification: Classification,
+    /// Profiles of data that policies ask for and that were found in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dlp: Vec<String>,
     /// For `look_alike`: of what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look_alike: Option<String>,

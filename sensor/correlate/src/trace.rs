@@ -59,11 +59,15 @@ impl Open {
         })
     }
 
+    /// Servers that a provider is told to contact.
+    pub(crate) fn provider_servers(&self) -> impl Iterator<Item = &str> {
+        self.provider.as_deref().into_iter().flat_map(|p| &p.servers).filter_map(|s| s.url.as_deref())
+    }
+
     /// Addresses of servers that are named but not contacted here.
     fn named(&self) -> impl Iterator<Item = &str> {
-        let provider = self.provider.as_deref().into_iter().flat_map(|p| &p.servers);
         let link = self.trace.as_deref().and_then(|t| t.supply.as_ref()).and_then(|s| s.url.as_deref());
-        provider.filter_map(|s| s.url.as_deref()).chain(link)
+        self.provider_servers().chain(link)
     }
 
     /// What its traces weigh, in bytes.

@@ -1,7 +1,7 @@
 //! What becomes one detection: a request with its answer, or an exchange with signals.
 
 use crate::limits;
-use detect::{FlowFacts, MessageSeen, Signal, Signals};
+use detect::{Content, FlowFacts, MessageSeen, Signal, Signals};
 use mcp::{Id, Kind};
 use net::{Direction, Place, Timestamp};
 use std::collections::BTreeSet;
@@ -26,6 +26,10 @@ pub(crate) struct CallState {
     pub(crate) strong: bool,
     pub(crate) ts: Timestamp,
     pub(crate) answer: Option<AnswerState>,
+    /// What it holds beyond its names.
+    pub(crate) content: Option<Arc<Content>>,
+    /// The same of its answer.
+    pub(crate) answer_content: Option<Arc<Content>>,
 }
 
 /// The answer to a call.
@@ -248,6 +252,7 @@ impl Unit {
                 + limits::text(&c.method)
                 + limits::some_text(c.name.as_ref())
                 + limits::some_text(c.arguments.as_ref().map(|a| &a.masked))
+                + [&c.content, &c.answer_content].into_iter().flatten().map(|content| weight(content)).sum::<usize>()
         };
         let early = |(id, ..): &EarlyAnswer| size_of::<EarlyAnswer>() + limits::id(id);
         // A list has room for up to twice what is in it.
@@ -277,6 +282,8 @@ impl Unit {
             strong: seen.shows(),
             ts: seen.ts,
             answer: None,
+            content: seen.content.clone(),
+            answer_content: None,
         });
         self.answer_early();
     }
@@ -313,6 +320,7 @@ impl Unit {
             None => self.calls.iter_mut().find(|c| lone && c.answer.is_none() && c.dir != seen.dir)?,
         };
         call.answer = Some(answer_state(seen));
+        call.answer_content.clone_from(&seen.content);
         Some((call.method.clone(), call.strong))
     }
 
@@ -325,6 +333,12 @@ fn answer_state(seen: &MessageSeen) -> AnswerState {
     let m = &seen.message;
     let tool_error = m.result.as_ref().and_then(|r| r.is_error).unwrap_or(false);
     AnswerState { bytes: m.bytes, is_error: m.error.is_some() || tool_error, ts: seen.ts }
+}
+
+fn weight(content: &Content) -> usize {
+    size_of::<Content>()
+        + 2 * content.arguments.len()
+        + content.inner_tools.iter().map(|tool| limits::name(tool)).sum::<usize>()
 }
 
 /// Key of an open exchange.

@@ -1,4 +1,4 @@
-//! What a detection means here (contract section 3).
+//! What a detection means here.
 
 use crate::{Confidence, Scope, Seen, Severity};
 use schemars::JsonSchema;
@@ -28,6 +28,18 @@ pub enum Classification {
 }
 
 impl Classification {
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Portal,
+        Self::Sanctioned,
+        Self::SanctionedDirect,
+        Self::Published,
+        Self::Denied,
+        Self::Shadow,
+        Self::LookAlike,
+        Self::Unknown,
+    ];
+
     /// The word of the contract.
     pub const fn word(self) -> &'static str {
         match self {
@@ -76,6 +88,10 @@ pub enum Action {
     Block,
     /// Send the client elsewhere.
     Redirect,
+    /// Take out what must not pass.
+    Redact,
+    /// Hide tools from those that are offered, and refuse to call them.
+    Filter,
     /// Nothing.
     None,
 }
@@ -88,6 +104,8 @@ impl Action {
             Self::Log => "log",
             Self::Block => "block",
             Self::Redirect => "redirect",
+            Self::Redact => "redact",
+            Self::Filter => "filter",
             Self::None => "none",
         }
     }
@@ -95,6 +113,23 @@ impl Action {
     /// Whether it keeps a message from its server.
     pub const fn stops(self) -> bool {
         matches!(self, Self::Block | Self::Redirect)
+    }
+
+    /// Whether it keeps something from passing as it is.
+    pub const fn interferes(self) -> bool {
+        matches!(self, Self::Block | Self::Redirect | Self::Redact | Self::Filter)
+    }
+
+    /// Of several messages in one, the one with the gravest action decides.
+    pub(crate) const fn rank(self) -> u8 {
+        match self {
+            Self::None | Self::Allow => 0,
+            Self::Log => 1,
+            Self::Filter => 2,
+            Self::Redact => 3,
+            Self::Redirect => 4,
+            Self::Block => 5,
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! One body in one direction: content coding off, then JSON, event stream or nothing of interest.
 
+use crate::content::KeptText;
 use crate::rules::{BodyState, RuleSet};
-use crate::{Hits, Scratch, Side, Signal, SignalKind};
+use crate::{Content, Hits, Scratch, Side, Signal, SignalKind};
 use mcp::{BodyKind, Doubt, Message, Standing};
 use proto::coding::{Codings, Decoder, Stop, Unsupported};
+use net::Direction;
 use proto::sse::{self, Parser};
+use std::sync::Arc;
 
 /// Decoded bytes of a body of no promising type that are looked at before it is let go.
 const SNIFF: usize = 512;
@@ -49,8 +52,8 @@ impl Promise {
 
 /// Where inspection news go.
 pub(crate) trait News {
-    /// A JSON-RPC message is complete.
-    fn message(&mut self, message: Message, sse: bool);
+    /// A JSON-RPC message is complete; `content` says what it holds.
+    fn message(&mut self, message: Message, sse: bool, content: &dyn Fn(&Message) -> Option<Arc<Content>>);
     /// An event of this name had data that begins like this.
     fn event(&mut self, name: &[u8], head: &[u8]);
     /// A signature hit the body.
@@ -78,6 +81,7 @@ pub(crate) struct Inspector {
     /// A pattern hit it.
     hit: bool,
     reader: mcp::Reader,
+    kept: KeptText,
     scan: BodyState,
     total: Total,
     document: mcp::Document,
@@ -154,6 +158,7 @@ impl Inspector {
             glance: false,
             hit: false,
             reader: mcp::Reader::new(),
+            kept: KeptText::of_body(side.dir(), rules),
             scan: scan_state(rules, side, promise),
             total: Total::default(),
             document: mcp::Document::default(),
@@ -165,11 +170,13 @@ impl Inspector {
     pub(crate) fn renew(&mut self, side: Side, promise: Promise, rules: &RuleSet) {
         let (mut reader, mut held) = (std::mem::take(&mut self.reader), std::mem::take(&mut self.held));
         let mut first = std::mem::take(&mut self.first);
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.begin(side.dir(), rules);
         reader.reset();
         reader.expect_provider(false);
         held.clear();
         first.clear();
-        *self = Self { held, first, reader, ..Self::new(side, promise, rules) };
+        *self = Self { held, first, reader, kept, ..Self::new(side, promise, rules) };
     }
 
     /// Nothing is expected of the body: its beginning is enough, if that shows nothing either.
@@ -186,7 +193,7 @@ impl Inspector {
     pub(crate) fn weight(&self) -> usize {
         // The reader keeps a text and what it knows of the message under way.
         const READER: usize = 2 << 10;
-        size_of::<Self>() + READER + self.held.capacity() + self.first.capacity()
+        size_of::<Self>() + READER + self.held.capacity() + self.first.capacity() + self.kept.weight()
     }
 
     /// The body showed no promise, and nothing is known of it.
@@ -378,11 +385,18 @@ impl Inspector {
             return;
         }
         let limits = &scratch.limits.json;
+        let dir = self.side.dir();
         match &mut self.mode {
             Mode::Json => {
-                self.reader.feed(limits, bytes, &mut |m| news.message(m, false));
+                let kept = &mut self.kept;
+                kept.take(bytes);
+                let content = |m: &Message| kept.examine(rules, dir, m);
+                self.reader.feed(limits, bytes, &mut |m| news.message(m, false, &content));
+                if self.reader.standing() != Standing::Open {
+                    kept.settle();
+                }
                 if !self.reader.wants_more() {
-                    self.total.add(self.reader.finish(&mut |m| news.message(m, false)));
+                    self.total.add(self.reader.finish(&mut |m| news.message(m, false, &unread)));
                     self.total.doubt = self.total.doubt.or(self.reader.doubt());
                     // Of a body that was only sniffed nothing is left to learn.
                     self.mode = if self.promise == Promise::Sniff { Mode::Skip } else { Mode::Patterns };
@@ -391,7 +405,8 @@ impl Inspector {
             Mode::Sse(parser, head) => {
                 let reader = &mut self.reader;
                 let (total, count) = (&mut self.total, &mut scratch.stats.sse_events);
-                let mut events = Events { reader, head, total, document: &mut self.document, limits, count, news };
+                let document = &mut self.document;
+                let mut events = Events { reader, kept: &mut self.kept, of: (rules, dir), head, total, document, limits, count, news };
                 parser.feed(bytes, &mut events);
             }
             Mode::Patterns | Mode::Skip | Mode::Undecided => {}
@@ -413,15 +428,17 @@ impl Inspector {
         rules.reset_body(&mut self.scan);
         match &mut self.mode {
             Mode::Json => {
-                self.reader.gap(n, &mut |m| news.message(m, false));
+                self.reader.gap(n, &mut |m| news.message(m, false, &unread));
                 self.total.broken = true;
             }
             Mode::Sse(parser, head) => {
+                let dir = self.side.dir();
                 let limits = &scratch.limits.json;
                 let reader = &mut self.reader;
-                reader.gap(n, &mut |m| news.message(m, true));
+                reader.gap(n, &mut |m| news.message(m, true, &unread));
                 let (total, count) = (&mut self.total, &mut scratch.stats.sse_events);
-                let mut events = Events { reader, head, total, document: &mut self.document, limits, count, news };
+                let document = &mut self.document;
+                let mut events = Events { reader, kept: &mut self.kept, of: (rules, dir), head, total, document, limits, count, news };
                 parser.gap(&mut events);
             }
             mode @ Mode::Undecided => *mode = Mode::Skip,
@@ -432,10 +449,11 @@ impl Inspector {
     /// A WebSocket message is complete.
     pub(crate) fn message_end(&mut self, rules: &RuleSet, news: &mut impl News) {
         rules.reset_body(&mut self.scan);
-        self.total.add(self.reader.finish(&mut |m| news.message(m, false)));
+        self.total.add(self.reader.finish(&mut |m| news.message(m, false, &unread)));
         self.total.doubt = self.total.doubt.or(self.reader.doubt());
         join(&mut self.document, self.reader.take_provider());
         self.reader.reset();
+        self.kept.restart();
         if matches!(self.mode, Mode::Patterns) {
             self.mode = Mode::Json;
         }
@@ -464,17 +482,19 @@ impl Inspector {
         }
         match &mut self.mode {
             Mode::Json => {
-                self.total.add(self.reader.finish(&mut |m| news.message(m, false)));
+                self.total.add(self.reader.finish(&mut |m| news.message(m, false, &unread)));
                 self.total.doubt = self.total.doubt.or(self.reader.doubt());
                 let before = self.document.provider.take();
                 self.document = self.reader.document().clone();
                 join(&mut self.document, before);
             }
             Mode::Sse(parser, head) => {
+                let dir = self.side.dir();
                 let limits = &scratch.limits.json;
                 let reader = &mut self.reader;
                 let (total, count) = (&mut self.total, &mut scratch.stats.sse_events);
-                let mut events = Events { reader, head, total, document: &mut self.document, limits, count, news };
+                let document = &mut self.document;
+                let mut events = Events { reader, kept: &mut self.kept, of: (rules, dir), head, total, document, limits, count, news };
                 parser.finish(&mut events);
             }
             Mode::Patterns | Mode::Skip | Mode::Undecided => {}
@@ -527,6 +547,11 @@ impl Inspector {
     }
 }
 
+/// Nothing is known of what a message holds that was cut.
+const fn unread(_: &Message) -> Option<Arc<Content>> {
+    None
+}
+
 /// Whether `bytes` are too few to tell a coding by, and may become one.
 fn may_become_coded(bytes: &[u8]) -> bool {
     matches!(*bytes, [0x1f | 0x28 | 0x78] | [0x1f, 0x8b] | [0x28, 0xb5] | [0x28, 0xb5, 0x2f] | [0x78, _])
@@ -576,6 +601,8 @@ fn join(document: &mut mcp::Document, part: Option<Box<mcp::Provider>>) {
 /// Joins the event parser with the JSON reader: each event's data is one JSON text.
 struct Events<'a, N> {
     reader: &'a mut mcp::Reader,
+    kept: &'a mut KeptText,
+    of: (&'a RuleSet, Direction),
     head: &'a mut Vec<u8>,
     total: &'a mut Total,
     document: &'a mut mcp::Document,
@@ -589,16 +616,20 @@ impl<N: News> sse::Sink for Events<'_, N> {
         let room = EVENT_HEAD.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(bytes.get(..room).unwrap_or(&[]));
         let news = &mut *self.news;
-        self.reader.feed(self.limits, bytes, &mut |m| news.message(m, true));
+        self.kept.take(bytes);
+        let (kept, (rules, dir)) = (&*self.kept, self.of);
+        let content = |m: &Message| kept.examine(rules, dir, m);
+        self.reader.feed(self.limits, bytes, &mut |m| news.message(m, true, &content));
     }
 
     fn event(&mut self, event: sse::Event<'_>) {
         *self.count += 1;
         let news = &mut *self.news;
-        let kind = self.reader.finish(&mut |m| news.message(m, true));
+        let kind = self.reader.finish(&mut |m| news.message(m, true, &unread));
         self.total.doubt = self.total.doubt.or(self.reader.doubt());
         join(self.document, self.reader.take_provider());
         self.reader.reset();
+        self.kept.restart();
         if event.has_data {
             // The data of a named event such as `endpoint` need not be JSON and says nothing against MCP.
             if event.name == b"message" || kind != BodyKind::NotJson {

@@ -2,10 +2,9 @@
 
 use crate::observation::{MessageSeen, Update};
 use crate::signals::{Signals, Surroundings};
-use crate::{Assessment, Classified, Confidence, Decision, Generation, Seen, Side, TraceSeen, Weight, classify};
+use crate::{Assessment, Confidence, Side, TraceSeen, Weight};
 use mcp::{Id, Kind};
 use net::Direction;
-use std::net::IpAddr;
 
 /// Most calls of one exchange that wait for an answer, and answers that wait for a call.
 const MAX_CALLS: usize = 128;
@@ -140,24 +139,4 @@ impl Judge {
 /// be such an answer to the only one of `calls`.
 pub fn lone_answer(calls: usize, seen: &MessageSeen) -> bool {
     calls == 1 && seen.message.kind() == Kind::Error && !seen.sse
-}
-
-/// What an assessment means here, and what is done about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ruled {
-    /// How sure it is.
-    pub confidence: Confidence,
-    /// What the server means here.
-    pub classified: Classified,
-    /// What is done.
-    pub decision: Decision,
-}
-
-impl Generation {
-    /// Rules on what was seen of `server`, asked for by `client`, at this confidence.
-    pub fn rule(&self, client: IpAddr, server: &Seen<'_>, confidence: Confidence) -> Ruled {
-        let classified = classify(&self.scope, client, server, confidence);
-        let decision = self.policy.decide(classified.classification, confidence);
-        Ruled { confidence, classified, decision }
-    }
 }

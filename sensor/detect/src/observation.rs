@@ -1,7 +1,7 @@
 //! What a worker tells the serial stage: owned, bounded, for MCP-relevant traffic only.
 
 use crate::TraceSeen;
-use crate::{Action, Classification, Confidence, ContactSeen, Decision, Side, Signal, TlsSeen};
+use crate::{Action, Classification, Confidence, ContactSeen, Content, Decision, Side, Signal, TlsSeen};
 use mcp::{BodyKind, LookAlike, Message, PathFacts, RequestFacts, ResponseFacts, Verdict};
 use net::{Direction, Place, Sender, Timestamp, Transport};
 use proto::{Anomaly, EndKind, ExchangeId};
@@ -139,6 +139,18 @@ pub enum ProxyNews {
     /// It is intercepted again.
     BypassEnded {
         /// The server.
+        host: String,
+    },
+    /// A server is refused, and what is said to it is not read: so nobody could be told inside of the connection.
+    RefusedUnread {
+        /// The server.
+        host: String,
+        /// Why it is not read: a word of a metric.
+        why: &'static str,
+    },
+    /// A client asked for certificates of more new names than it may; a handshake was refused.
+    LeafRate {
+        /// The server it wanted.
         host: String,
     },
     /// A message waited for a verdict and met a limit.
@@ -307,6 +319,8 @@ pub struct MessageSeen {
     pub verdict: Verdict,
     /// It came on an SSE stream.
     pub sse: bool,
+    /// What it holds beyond its names, where policies ask for that or it holds a program.
+    pub content: Option<Arc<Content>>,
 }
 
 /// An `endpoint` event.

@@ -1,6 +1,7 @@
 //! Whose networks and servers these are: the `[networks]`, `[portals]`, `[sanctioned]`, `[denied]` and
 //! `[published]` sections of the configuration, checked once. `[names]` has a module of its own.
 
+use crate::lookalike::Lookalikes;
 use crate::names::{Names, RawNames};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -178,6 +179,11 @@ impl HostPattern {
         Ok(Self { labels })
     }
 
+    /// The labels of the pattern, in lower case.
+    pub(crate) fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
     /// Whether `host` (lower case, no port, no final dot) matches.
     pub fn matches(&self, host: &str) -> bool {
         if let [only] = self.labels.as_slice() {
@@ -251,6 +257,11 @@ pub struct Seen<'a> {
 }
 
 impl ServerEntry {
+    /// The pattern of its host.
+    pub(crate) const fn host(&self) -> &HostPattern {
+        &self.host
+    }
+
     /// Whether the name, port and path fit.
     pub fn names(&self, seen: &Seen<'_>) -> bool {
         self.host.matches(seen.host)
@@ -293,6 +304,8 @@ pub struct Scope {
     pub trusted_proxies: Vec<Cidr>,
     /// `[names]`.
     pub names: Names,
+    /// Who imitates a portal or an approved server.
+    pub lookalikes: Lookalikes,
 }
 
 impl Scope {
@@ -321,7 +334,7 @@ impl TryFrom<&RawScope> for Scope {
     type Error = ScopeError;
 
     fn try_from(raw: &RawScope) -> Result<Self, ScopeError> {
-        Ok(Self {
+        let mut scope = Self {
             internal: all("networks.internal", &raw.networks.internal, Cidr::parse)?,
             portal_hosts: all("portals.hosts", &raw.portals.hosts, HostPattern::parse)?,
             portal_networks: all("portals.networks", &raw.portals.networks, Cidr::parse)?,
@@ -330,7 +343,10 @@ impl TryFrom<&RawScope> for Scope {
             published: servers("published", &raw.published)?,
             trusted_proxies: all("networks.trusted_proxies", &raw.networks.trusted_proxies, Cidr::parse)?,
             names: Names::try_from(&raw.names)?,
-        })
+            lookalikes: Lookalikes::default(),
+        };
+        scope.lookalikes = Lookalikes::from(&scope);
+        Ok(scope)
     }
 }
 

@@ -82,6 +82,14 @@ impl Side {
         }
     }
 
+    /// The direction that its bytes travel in.
+    pub const fn dir(self) -> net::Direction {
+        match self {
+            Self::Request => net::Direction::ToServer,
+            Self::Response => net::Direction::ToClient,
+        }
+    }
+
     /// The contract's name of its body.
     pub const fn body_field(self) -> &'static str {
         match self {

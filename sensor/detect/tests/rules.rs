@@ -228,7 +228,7 @@ fn a_catalogue_is_not_taken_for_a_server() {
 
 #[test]
 fn the_same_text_is_the_same_rules() {
-    let [a, b, c] = builtin();
+    let [a, b, c, _] = builtin();
     assert_eq!(compile(&[a, b, c]).unwrap().hash(), compile(&[c, a, b]).unwrap().hash());
     assert_ne!(compile(&[a, b]).unwrap().hash(), compile(&[a, b, c]).unwrap().hash());
     let list =

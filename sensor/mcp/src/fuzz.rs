@@ -4,7 +4,7 @@ use proto::{Field, Headers, RequestHead, ResponseHead};
 
 use crate::{
     BodyKind, Document, Limits, MAX_ARGUMENTS, MAX_LIST, MAX_PROVIDER_CALLS, MAX_PROVIDER_SERVERS, MAX_TEXT, Message,
-    Reader, endpoint_url, header_mismatch, judge, request_facts, response_facts, supply,
+    Reader, Walker, endpoint_url, header_mismatch, judge, request_facts, response_facts, supply, utf8_form,
 };
 
 fn read(pieces: &[&[u8]]) -> (Vec<Message>, BodyKind, Document) {
@@ -53,6 +53,38 @@ pub fn fuzz_json(data: &[u8]) {
     reader.feed(&Limits::default(), tail, &mut |_| count += 1);
     reader.finish(&mut |_| count += 1);
     assert!(count <= whole.0.len() + 1, "a gap made up messages");
+}
+
+/// Walks `data`: ranges lie inside and in order, a pointer leads back to its leaf, and what is left of a list is whole.
+#[doc(hidden)]
+pub fn fuzz_walk(data: &[u8]) {
+    let text = utf8_form(data);
+    let mut walker = Walker::default();
+    let mut last = 0;
+    let walked = walker.walk(&text, &mut |leaf| {
+        assert!(last <= leaf.range.start && leaf.range.end <= text.len(), "a range is out of order");
+        assert!(!leaf.range.is_empty(), "a leaf without bytes");
+        last = leaf.range.end;
+        let pointer = leaf.path.to_string();
+        assert!(leaf.path.is(&pointer) && leaf.path.is_within(&pointer), "a pointer leads elsewhere");
+    });
+    assert!(walked.is_ok_and(|()| true) || walked.is_err_and(|broken| broken.at <= text.len()), "broken outside");
+    let mut elements = 0_usize;
+    let removed = walker.removals(&text, &mut |_| true, &mut |index, _| {
+        elements += 1;
+        index.is_multiple_of(2)
+    });
+    let Ok(cuts) = removed else { return };
+    assert!(cuts.len() <= elements, "more cuts than elements");
+    let (mut left, mut from) = (Vec::new(), 0);
+    for cut in &cuts {
+        left.extend_from_slice(text.get(from..cut.start).unwrap_or_default());
+        from = cut.end;
+    }
+    left.extend_from_slice(text.get(from..).unwrap_or_default());
+    if walked.is_ok() {
+        assert!(walker.walk(&left, &mut |_| {}).is_ok(), "what is left is no JSON");
+    }
 }
 
 /// Reads `data` as lines `name: value`, the first being the target, as a request and as a response.

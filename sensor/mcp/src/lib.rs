@@ -2,6 +2,7 @@
 
 mod arguments;
 mod auth;
+mod codemode;
 mod endpoint;
 mod evidence;
 mod extract;
@@ -21,12 +22,17 @@ mod reader;
 mod supply;
 mod tokenizer;
 mod values;
+mod walk;
 mod wide;
 
 pub use auth::{Auth, AuthKind, Claims};
+pub use codemode::{
+    CodeMode, MAX_PROGRAM, MAX_TOOLS, PROGRAM_MEMBERS, Program, code_mode, fuzz_codemode, inner_tools, is_code_mode,
+    looks_like_program,
+};
 pub use endpoint::{Endpoint, endpoint_url, target_key};
 pub use forwarded::{Forwarded, MAX_HOPS};
-pub use fuzz::{fuzz_headers, fuzz_json};
+pub use fuzz::{fuzz_headers, fuzz_json, fuzz_walk};
 pub use headers::{
     Challenge, RequestFacts, ResponseFacts, header_mismatch, is_remarkable, request_facts, response_facts,
 };
@@ -42,3 +48,4 @@ pub use path::{PathFacts, WellKnown, WellKnownKind, normal_target, normalise};
 pub use provider::{MAX_PROVIDER_CALLS, MAX_PROVIDER_SERVERS, Provider, ProviderApi, ProviderCall, ProviderServer};
 pub use reader::{Doubt, Limits, Reader, Standing, Stats};
 pub use supply::{Supply, SupplyKind, install_link, supply};
+pub use walk::{Broken, KEPT_BYTES, Leaf, Path, Step, Value, Walker, removals, utf8_form, walk};

@@ -83,12 +83,14 @@ pub(crate) struct Tokenizer {
     objects: u128,
     /// The string being read is wanted.
     keep: bool,
-    /// It was longer than [`TEXT_CAP`].
+    /// It was longer than `cap`.
     cut: bool,
     escape: Escape,
     /// First half of a surrogate pair, waiting for the second.
     high: Option<u16>,
     text: Vec<u8>,
+    /// Longest text kept of one key or value, in bytes.
+    cap: usize,
     /// Open objects and arrays of what is being skipped.
     braces: u64,
     brackets: u64,
@@ -107,17 +109,46 @@ impl Tokenizer {
             escape: Escape::None,
             high: None,
             text: Vec::new(),
+            cap: TEXT_CAP,
             braces: 0,
             brackets: 0,
             skip_object: false,
         }
     }
 
+    /// One that keeps every text whole: for input that is in memory as a whole anyway.
+    pub(crate) fn whole() -> Self {
+        Self { cap: usize::MAX, ..Self::new() }
+    }
+
     /// Back to the start; keeps the buffer.
     pub(crate) fn reset(&mut self) {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
-        *self = Self { text, ..Self::new() };
+        *self = Self { text, cap: self.cap, ..Self::new() };
+    }
+
+    /// Gives memory over `bytes` back.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        self.text.clear();
+        self.text.shrink_to(bytes);
+    }
+
+    /// The container just begun is passed over, because it is too deep or somebody asked for it.
+    pub(crate) fn is_skipping(&self) -> bool {
+        self.state == State::Skip
+    }
+
+    /// Makes the escapes in a stretch of JSON the [`Self::text`], its quotes and brackets staying as they are. For
+    /// what was passed over; the place in the input does not change.
+    pub(crate) fn unescape(&mut self, raw: &[u8]) {
+        self.begin_text(true);
+        let mut at = 0;
+        while self.string(raw, &mut at) {
+            self.append(b"\"");
+        }
+        self.push_lone_half();
+        self.escape = Escape::None;
     }
 
     /// Nothing is half read.
@@ -387,7 +418,7 @@ impl Tokenizer {
         if !self.keep || self.cut {
             return;
         }
-        let room = TEXT_CAP.saturating_sub(self.text.len());
+        let room = self.cap.saturating_sub(self.text.len());
         match bytes.get(..room) {
             Some(part) if part.len() < bytes.len() => {
                 self.text.extend_from_slice(part);

@@ -1,6 +1,8 @@
 //! Which Unicode form a JSON text has (RFC 4627 §3: the zeros among its first four bytes, or a byte order
 //! mark), and UTF-16 and UTF-32 to UTF-8 as the bytes come. Official servers accept these forms.
 
+use std::borrow::Cow;
+
 /// Unicode form of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -140,6 +142,22 @@ impl Wide {
             _ => {}
         }
     }
+}
+
+/// The UTF-8 form of a whole text; a mark at its front goes where the form is another.
+pub(crate) fn narrow(text: &[u8]) -> Cow<'_, [u8]> {
+    let Detected::Form(form @ (Form::Utf16 { .. } | Form::Utf32 { .. }), mark) = detect(text, true) else {
+        return Cow::Borrowed(text);
+    };
+    let (mut wide, mut block, mut out) = (Wide::new(form), Block::default(), Vec::with_capacity(text.len()));
+    let mut rest = text.get(mark..).unwrap_or_default();
+    while !rest.is_empty() {
+        let used = wide.fill(rest, &mut block);
+        out.extend_from_slice(&block.text);
+        block.clear();
+        rest = rest.get(used.max(1)..).unwrap_or_default();
+    }
+    Cow::Owned(out)
 }
 
 fn join(big: bool, a: u8, b: u8) -> u16 {

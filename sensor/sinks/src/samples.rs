@@ -38,6 +38,7 @@ pub(crate) fn mcp(text: &str) -> Mcp {
         tools: all(),
         tools_listed: vec![text.to_owned(), "forecast".into()],
         inner_tools: vec![],
+        inner_tools_incomplete: false,
         resources: all(),
         prompts: all(),
         calls: vec![Call {
@@ -178,6 +179,7 @@ fn detection(text: &str) -> Detection {
         confidence: Confidence::Confirmed,
         severity: Severity::High,
         classification: Classification::Shadow,
+        dlp: vec![text.into()],
         look_alike: Some(text.into()),
         action: ActionRecord {
             decided: Action::Log,

@@ -23,9 +23,9 @@ use args::Doctor;
 use capture::{InterfaceOptions, Live, LiveOptions, RingInfo};
 use count::Counter;
 use judge::Level;
-use net::{LinkType, Timestamp};
+use net::LinkType;
 use std::io::Write as _;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use survey::{Interface, Survey};
 
 /// Looks, listens, judges, prints. Status 1 if anything fails.
@@ -145,7 +145,7 @@ fn count(live: &mut Live, counter: &mut Counter, time: Duration) {
     let stopper = live.stopper();
     let (begin, mut stopping) = (clock(), false);
     while let Some(batch) = live.next_batch() {
-        let now = wall();
+        let now = crate::time::now();
         batch.iter().for_each(|frame| counter.frame(&frame, now));
         if !stopping && begin.elapsed() >= time {
             stopper.stop();
@@ -157,10 +157,4 @@ fn count(live: &mut Live, counter: &mut Counter, time: Duration) {
 #[expect(clippy::disallowed_methods, reason = "it listens for as long as it was told")]
 fn clock() -> Instant {
     Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the time of packets is compared with that of the system")]
-fn wall() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -1,6 +1,6 @@
 //! Why a detection is what it is: each signal with what it means, and what they amount to.
 
-use super::{RuleSet, meaning};
+use super::{RuleSet, meaning, policies};
 use crate::failure::Failure;
 use crate::files::MAX_BYTES;
 use correlate::Record;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 const MAX_LINE: u64 = 16 << 20;
 
 /// Explains the detection `id` of a file of events.
-pub(super) fn event(path: &Path, id: &str, rules: &RuleSet) -> Result<String, Failure> {
+pub(super) fn event(path: &Path, id: &str, generation: &Generation) -> Result<String, Failure> {
     let cannot = |e: io::Error| Failure::usage(format!("cannot read {}: {e}", path.display()));
     let mut lines = BufReader::new(open(path).map_err(cannot)?);
     let (mut line, mut detections, mut other) = (Vec::new(), 0_u64, 0_u64);
@@ -28,7 +28,9 @@ pub(super) fn event(path: &Path, id: &str, rules: &RuleSet) -> Result<String, Fa
         }
         match serde_json::from_slice::<Value>(&line) {
             Ok(event) => match word(&event, "type") {
-                "detection" if word(&event, "id") == id => return Ok(told(&event, rules)),
+                "detection" if word(&event, "id") == id => {
+                    return Ok(told(&event, &generation.rules) + &policies::explained(&event, generation));
+                }
                 "detection" => detections += 1,
                 "" => other += 1,
                 _ => {}
@@ -53,6 +55,7 @@ pub(super) fn http(path: &Path, generation: &Arc<Generation>) -> Result<String, 
         if let Record::Detection(_) = record {
             let event = serde_json::to_value(&record).map_err(|e| Failure::run(e.to_string()))?;
             out += &told(&event, &generation.rules);
+            out += &policies::explained(&event, generation);
             out.push('\n');
         }
     }

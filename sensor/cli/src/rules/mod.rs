@@ -1,6 +1,7 @@
 //! `rules`: what is in force, whether it is right, and what it would say.
 
 mod explain;
+mod policies;
 mod source;
 mod structure;
 
@@ -121,7 +122,7 @@ pub(crate) fn run(common: &Common, command: &Rules, log: &Log) -> Outcome {
             let generation =
                 Arc::new(Generation { rules: load(&config, log)?, scope: config.scope, policy: config.policy.clone() });
             match (events, id, http) {
-                (Some(events), Some(id), _) => explain::event(events, id, &generation.rules)?,
+                (Some(events), Some(id), _) => explain::event(events, id, &generation)?,
                 (_, _, Some(http)) => explain::http(http, &generation)?,
                 _ => {
                     return Err(Failure::usage(
@@ -151,7 +152,11 @@ fn check(rules: &RuleSet, strict: bool, verbose: bool, quiet: bool) -> Result<St
     }
     let (packs, signatures) = (plural(rules.packs().len(), "pack"), plural(rules.signatures().len(), "signature"));
     let hosts = plural(rules.known_hosts(), "known host");
-    let mut out = format!("ok: {packs}, {signatures}, {hosts}\npattern engine {}\n", rules.engine_and_why());
+    let policies = match rules.policies().rules().len() {
+        0 => String::new(),
+        n => format!(", {}", plural(n, "policy")),
+    };
+    let mut out = format!("ok: {packs}, {signatures}{policies}, {hosts}\npattern engine {}\n", rules.engine_and_why());
     let rows: Vec<[String; 5]> = rules::report(rules)
         .into_iter()
         .filter(|r| !quiet && (verbose || r.cost != Cost::ShortField))
@@ -161,6 +166,9 @@ fn check(rules: &RuleSet, strict: bool, verbose: bool, quiet: bool) -> Result<St
             [r.id, r.on.to_string(), r.cost.name().to_owned(), bound, anchors]
         })
         .collect();
+    for warning in policies::warnings(rules.policies(), crate::time::now()) {
+        let _ = writeln!(out, "{warning}");
+    }
     if !rows.is_empty() {
         out.push('\n');
         out += &columns(["SIGNATURE", "ON", "COST", "BYTES", "ANCHOR"], rows.into_iter());
@@ -210,13 +218,19 @@ fn test(chosen: &Chosen) -> Result<String, Failure> {
 fn list(rules: &RuleSet, json: bool) -> String {
     let signatures = rules.signatures().iter();
     if json {
-        return signatures.map(|s| line(s).to_string() + "\n").collect();
+        let policies = rules.policies().rules().iter().map(policies::line);
+        return signatures.map(line).chain(policies).map(|line| line.to_string() + "\n").collect();
     }
     let rows = signatures.map(|s| {
         let name = if s.enabled { s.name.clone() } else { format!("(off) {}", s.name) };
         [s.id.clone(), s.on.to_string(), weight(s.weight).into(), severity(s.severity).into(), s.pack.clone(), name]
     });
-    columns(["ID", "ON", "WEIGHT", "SEVERITY", "PACK", "NAME"], rows)
+    let mut out = columns(["ID", "ON", "WEIGHT", "SEVERITY", "PACK", "NAME"], rows);
+    if !rules.policies().rules().is_empty() {
+        out.push('\n');
+        out += &columns(["POLICY", "ACTION", "DESCRIPTION", "FILE"], policies::rows(rules.policies()));
+    }
+    out
 }
 
 fn line(s: &Signature) -> serde_json::Value {
@@ -228,6 +242,9 @@ fn line(s: &Signature) -> serde_json::Value {
 }
 
 fn show(rules: &RuleSet, id: &str) -> Result<String, Failure> {
+    if let Some(rule) = rules.policies().rules().iter().find(|rule| rule.id == id) {
+        return Ok(policies::show(rule));
+    }
     let Some(s) = rules.signatures().iter().find(|s| s.id == id) else {
         if let Some(meaning) = structure::meaning(id) {
             return Ok(format!("{id} is no signature but a fact the parser finds: {meaning}.\n"));

@@ -40,6 +40,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("mcp.install.redirect", "an answer that leads to a link which installs an MCP server"),
     ("mcp.shape.endpoint-rpc", "an endpoint event, and JSON-RPC on the same stream"),
     ("mcp.endpoint.stream", "an event stream from a known MCP endpoint"),
+    ("mcp.host.imitates", "a host that passes itself off as an approved server or a portal"),
     ("mcp.endpoint.rpc", "JSON-RPC to a known MCP endpoint"),
 ];
 

@@ -87,6 +87,10 @@ pub enum NoticeCode {
     BypassBegan,
     /// The proxy intercepts that server again.
     BypassEnded,
+    /// A client wanted a server that is refused, and what it says there is not read; the connection was ended.
+    RefusedUnread,
+    /// A client asked the proxy for certificates of more new names than it may; a handshake was refused.
+    LeafRate,
     /// A message waited for a verdict and met a limit.
     HoldLimit,
     /// The proxy's own code failed on a request.
@@ -122,6 +126,8 @@ impl NoticeCode {
             Self::Misdirected => "misdirected",
             Self::BypassBegan => "bypass_began",
             Self::BypassEnded => "bypass_ended",
+            Self::RefusedUnread => "refused_unread",
+            Self::LeafRate => "leaf_rate",
             Self::HoldLimit => "hold_limit",
             Self::ProxyFault => "proxy_fault",
         }

@@ -62,6 +62,11 @@ pub(super) fn choose(hir: &Hir) -> Option<Anchors> {
     if first_bytes(hir).into_iter().filter(|&b| b).count() > MAX_FIRST_BYTES {
         return None;
     }
+    required(hir)
+}
+
+/// The best anchors of a bounded pattern, however often it could begin.
+pub(super) fn required(hir: &Hir) -> Option<Anchors> {
     best(hir, &mut |set, places| {
         let mut anchors = Anchors { literals: Vec::with_capacity(set.len()), lead: 0, bits: u32::MAX };
         for (literal, place) in set.iter().zip(places) {

@@ -156,6 +156,35 @@ impl Pattern {
         self
     }
 
+    /// Literals of at least three bytes, one of which every match contains, and the most bytes from the start of a match
+    /// to the end of it. `None` where there are none, or where the pattern has no bound.
+    pub(crate) fn required_literals(&self) -> Option<(Vec<Vec<u8>>, usize)> {
+        let Kind::Expression(hir) = &self.kind else { return None };
+        super::anchor::required(hir).map(|anchors| (anchors.literals, anchors.lead))
+    }
+
+    /// About how many states an automaton of it has before anything is made of it: repeats written out.
+    pub(crate) fn states(&self) -> usize {
+        fn of(hir: &Hir) -> usize {
+            match hir.kind() {
+                HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => 1,
+                HirKind::Literal(literal) => literal.0.len(),
+                HirKind::Capture(capture) => of(&capture.sub),
+                HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+                    parts.iter().map(of).fold(1, usize::saturating_add)
+                }
+                HirKind::Repetition(repetition) => {
+                    let times = repetition.max.unwrap_or(repetition.min.saturating_add(1));
+                    of(&repetition.sub).saturating_mul(usize::try_from(times).unwrap_or(usize::MAX)).saturating_add(1)
+                }
+            }
+        }
+        match &self.kind {
+            Kind::Expression(hir) => of(hir),
+            Kind::Literals { literals, .. } => literals.iter().map(Vec::len).sum(),
+        }
+    }
+
     /// Longest match in bytes; `None` where there is no bound (short fields only).
     pub fn max_len(&self) -> Option<usize> {
         match &self.kind {

@@ -5,9 +5,10 @@ use crate::inspect::News;
 use crate::kept::KeptHead;
 use crate::observation::{MessageSeen, Update};
 use crate::rules::RuleSet;
-use crate::{Signal, SignalKind, Weight};
+use crate::{Content, Signal, SignalKind, Weight};
 use mcp::{LookAlike, Message, Verdict};
 use net::{Direction, Timestamp};
+use std::sync::Arc;
 
 /// Most signals kept of one exchange between two updates.
 const MAX_SIGNALS: usize = 64;
@@ -52,7 +53,7 @@ pub(super) struct Gathered {
 }
 
 impl News for Gathered {
-    fn message(&mut self, message: Message, sse: bool) {
+    fn message(&mut self, message: Message, sse: bool, content: &dyn Fn(&Message) -> Option<Arc<Content>>) {
         let verdict = mcp::judge(&message);
         match &verdict {
             Verdict::Proof(_) | Verdict::Strong(_) => {
@@ -71,7 +72,9 @@ impl News for Gathered {
         };
         if self.update.messages.len() < most {
             let dir = self.dir.unwrap_or(Direction::ToServer);
-            self.update.messages.push(MessageSeen { ts: self.now, dir, message, verdict, sse });
+            let foreign = matches!(verdict, Verdict::LookAlike(_));
+            let content = if foreign { None } else { content(&message) };
+            self.update.messages.push(MessageSeen { ts: self.now, dir, message, verdict, sse, content });
         } else if most > MAX_UNTOLD {
             self.left_out += 1;
         }

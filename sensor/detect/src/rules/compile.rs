@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use toml::Spanned;
@@ -15,9 +16,23 @@ use super::set::{Bodies, Example, Kind, Pack, RuleSet, STREAMS, ShortSet, Signat
 use crate::engine::{
     BuildError, Built, EngineChoice, Fault, MAX_BOUND, MAX_PATTERNS, MAX_TABLES, Matcher, Pattern, PatternError,
 };
-use crate::hosts::{Category, HostTable, Listed, NewEntry};
+use crate::dlp::{self, Profiles};
+use crate::hosts::{Category, HostTable, Listed, NewEntry, glob_bytes};
+use crate::policy::{self, Policies, RawGroup, RawPolicy};
 use crate::signal::Weight;
 
+/// How the ids of facts begin that the parser proves, and no signature.
+const STRUCTURES: [&str; 9] = [
+    "mcp.proof.",
+    "mcp.shape.",
+    "mcp.header.",
+    "mcp.path.",
+    "mcp.sse.",
+    "mcp.oauth.",
+    "mcp.endpoint.",
+    "mcp.host.",
+    "mcp.provider.",
+];
 /// Most signatures in all files together.
 pub const MAX_SIGNATURES: usize = 4096;
 /// Most literals or globs or hosts of one signature.
@@ -110,6 +125,10 @@ struct Compiler<'a> {
     short: BTreeMap<Field, ShortRules>,
     hosts: HostTable,
     fields: std::collections::BTreeSet<Field>,
+    /// Policies and groups, with their files, until all signatures and profiles are known.
+    policies: Vec<(usize, RawPolicy, Range<usize>)>,
+    groups: Vec<(usize, RawGroup)>,
+    dlp: dlp::Builder,
     /// Of each pack: what its hash is made of.
     parts: BTreeMap<String, Vec<[u8; 32]>>,
 }
@@ -165,6 +184,18 @@ impl<'a> Compiler<'a> {
             }
             self.signature(file, &id, signature, &span, &mut parts);
         }
+        for (profile, span) in raw.dlp {
+            self.check_id(file, &profile.id);
+            self.taken(file, &profile.id, span.start);
+            let source = self.source(file);
+            let line = |offset| source.map_or(1, |source| source.line(offset));
+            let place = dlp::Place { file: self.file_name(file), text, pack: &id, line: &line };
+            for (span, message, help) in self.dlp.profile(profile, &span, &place) {
+                self.fault(file, &span, message, help);
+            }
+        }
+        self.policies.extend(raw.policies.into_iter().map(|(policy, span)| (file, policy, span)));
+        self.groups.extend(raw.groups.into_iter().map(|group| (file, group)));
         self.packs.extend(pack);
         self.parts.entry(id).or_default().append(&mut parts);
     }
@@ -183,6 +214,17 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// Ids are unique over all files.
+    fn taken(&mut self, file: usize, id: &Spanned<String>, offset: usize) {
+        if let Some(&(first, at)) = self.ids.get(id.get_ref()) {
+            let message = format!("this id is taken by {}:{at}", self.file_name(first));
+            self.fault(file, &id.span(), message, "ids are unique over all files");
+        } else {
+            let line = self.line(file, offset);
+            self.ids.insert(id.get_ref().clone(), (file, line));
+        }
+    }
+
     fn signature(
         &mut self,
         file: usize,
@@ -194,15 +236,7 @@ impl<'a> Compiler<'a> {
         let Ok(index) = u32::try_from(self.signatures.len()) else { return };
         let line = self.line(file, span.start);
         self.check_id(file, &raw.id);
-        match self.ids.get(raw.id.get_ref()) {
-            Some(&(first, at)) => {
-                let message = format!("this id is taken by {}:{at}", self.file_name(first));
-                self.fault(file, &raw.id.span(), message, "ids are unique over all files");
-            }
-            None => {
-                self.ids.insert(raw.id.get_ref().clone(), (file, line));
-            }
-        }
+        self.taken(file, &raw.id, span.start);
         let examples = self.examples(file, std::mem::take(&mut raw.example));
         let on = match raw.on.get_ref().parse::<Field>() {
             Ok(on) => on,
@@ -484,6 +518,8 @@ impl<'a> Compiler<'a> {
 
     fn finish(mut self, engine: EngineChoice) -> Result<RuleSet, Vec<RuleError>> {
         self.hosts.finish();
+        let dlp = std::mem::take(&mut self.dlp).finish();
+        let policies = self.policies(&dlp);
         let bodies = std::mem::take(&mut self.bodies);
         let built = self.build(&bodies, |patterns| Matcher::streamed(patterns, engine));
         let mut short = Vec::new();
@@ -521,8 +557,39 @@ impl<'a> Compiler<'a> {
             bodies: Bodies { built, owners },
             short,
             fields: self.fields.into_iter().collect(),
+            policies,
+            dlp: Arc::new(dlp),
             hash: hash(&self.parts),
         })
+    }
+
+    /// Compiles the policies of all files.
+    fn policies(&mut self, profiles: &Profiles) -> Policies {
+        let known = |id: &str| {
+            let fits = |known: &str| glob_bytes(id.as_bytes(), known.as_bytes(), false);
+            STRUCTURES.iter().any(|kind| id.starts_with(kind)) || self.signatures.iter().any(|s| fits(&s.id))
+        };
+        let (raw, groups) = (std::mem::take(&mut self.policies), std::mem::take(&mut self.groups));
+        let mut found: Vec<(usize, policy::Fault)> = Vec::new();
+        let mut compiler = policy::Compiler::new(profiles, &known);
+        for (file, group) in groups {
+            let mut faults = Vec::new();
+            compiler.group(group, &mut faults);
+            found.extend(faults.into_iter().map(|fault| (file, fault)));
+        }
+        for (file, policy, span) in raw {
+            let mut faults = Vec::new();
+            let line = self.line(file, span.start);
+            compiler.policy(policy, &self.file_name(file), line, &mut faults);
+            // What has no place of its own is told at the policy.
+            let place = |at: Range<usize>| if at.is_empty() { span.clone() } else { at };
+            found.extend(faults.into_iter().map(|(at, message, help)| (file, (place(at), message, help))));
+        }
+        let policies = compiler.finish();
+        for (file, (span, message, help)) in found {
+            self.fault(file, &span, message, help);
+        }
+        policies
     }
 
     /// Builds an engine, or says which signatures are in its way.

@@ -6,6 +6,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::error::{RuleError, Source};
+use crate::policy::{RawGroup, RawPolicy};
+use crate::dlp::RawProfile;
 use crate::hosts::Category;
 
 /// Largest rule file, in bytes.
@@ -13,7 +15,7 @@ pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
 /// Most faults of syntax told of one file: what is no TOML at all has one in every line.
 const MAX_FAULTS: usize = 20;
 /// Parts of a rule file that a later version will read.
-const LATER: [&str; 3] = ["policy", "threshold", "suppress"];
+const LATER: [&str; 2] = ["threshold", "suppress"];
 
 /// `[pack]`.
 #[derive(Debug, Deserialize)]
@@ -87,6 +89,11 @@ pub(super) struct RawFile {
     pub(super) pack: Option<RawPack>,
     /// Each with the place of its table.
     pub(super) signatures: Vec<(RawSignature, Range<usize>)>,
+    /// The same of policies.
+    pub(super) policies: Vec<(RawPolicy, Range<usize>)>,
+    pub(super) groups: Vec<RawGroup>,
+    /// Profiles of data, each with its place.
+    pub(super) dlp: Vec<(RawProfile, Range<usize>)>,
 }
 
 /// Reads a file and reports everything that is not as it should be.
@@ -115,22 +122,15 @@ pub(super) fn read(source: &Source<'_>, errors: &mut Vec<RuleError>) -> RawFile 
                     Err((error, span)) => errors.push(of_toml(source, &error, &span)),
                 }
             }
-            "signature" => match value.into_inner() {
-                DeValue::Array(items) => {
-                    for item in items {
-                        match read_as::<RawSignature>(item) {
-                            Ok(signature) => raw.signatures.push(signature),
-                            Err((error, span)) => errors.push(of_toml(source, &error, &span)),
-                        }
-                    }
-                }
-                _ => errors.push(fault("not a list of signatures", "write [[signature]], with two brackets")),
-            },
+            "signature" => raw.signatures = all_of(source, value, "signature", errors),
+            "policy" => raw.policies = all_of(source, value, "policy", errors),
+            "group" => raw.groups = all_of(source, value, "group", errors).into_iter().map(|(group, _)| group).collect(),
+            "dlp" => raw.dlp = all_of(source, value, "dlp", errors),
             later if LATER.contains(&later) => errors.push(fault(
-                "this version reads signatures only",
-                "policies, thresholds and suppressions come with a later version; take this part out",
+                "this version reads signatures and policies only",
+                "thresholds and suppressions come with a later version; take this part out",
             )),
-            _ => errors.push(fault("no such part of a rule file", "known are [pack] and [[signature]]")),
+            _ => errors.push(fault("no such part of a rule file", "known are [pack], [[signature]], [[policy]], [[group]] and [[dlp]]")),
         }
     }
     if !seen_pack {
@@ -138,6 +138,29 @@ pub(super) fn read(source: &Source<'_>, errors: &mut Vec<RuleError>) -> RawFile 
         errors.push(source.fault(&(0..0), "no [pack]", help));
     }
     raw
+}
+
+/// Every table of a list, each with its place.
+fn all_of<T: for<'de> Deserialize<'de>>(
+    source: &Source<'_>,
+    value: Spanned<DeValue<'_>>,
+    what: &str,
+    errors: &mut Vec<RuleError>,
+) -> Vec<(T, Range<usize>)> {
+    let span = value.span();
+    let DeValue::Array(items) = value.into_inner() else {
+        let help = format!("write [[{what}]], with two brackets");
+        errors.push(source.fault(&span, format!("not a list: {what}"), &help));
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    for item in items {
+        match read_as(item) {
+            Ok(one) => all.push(one),
+            Err((error, span)) => errors.push(of_toml(source, &error, &span)),
+        }
+    }
+    all
 }
 
 fn read_as<T: for<'de> Deserialize<'de>>(

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::field::Field;
 use super::globs::Globs;
+use crate::dlp::Profiles;
 use crate::engine::{Built, Engine, EngineKind, MatcherState, PatternCost, Scratch};
 use crate::hosts::{Category, HostMatch, HostTable};
+use crate::policy::Policies;
 use crate::signal::{Severity, Side, Weight};
 
 /// A rule file's `[pack]`.
@@ -145,6 +147,8 @@ pub struct RuleSet {
     pub(super) short: Vec<(Field, ShortSet)>,
     /// Every field that some signature in force is on, sorted.
     pub(super) fields: Vec<Field>,
+    pub(super) policies: Policies,
+    pub(super) dlp: Arc<Profiles>,
     pub(super) hash: String,
 }
 
@@ -164,6 +168,16 @@ impl RuleSet {
         let named = |index: &u32| self.signature(*index).map_or("", |signature| signature.id.as_str());
         let at = self.by_id.binary_search_by(|index| named(index).cmp(id)).ok()?;
         self.signature(*self.by_id.get(at)?).map(|signature| signature.severity)
+    }
+
+    /// The policies, in the order of their files.
+    pub const fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// The profiles of data.
+    pub const fn dlp(&self) -> &Arc<Profiles> {
+        &self.dlp
     }
 
     /// The packs, in the order given.

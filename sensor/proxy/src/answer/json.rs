@@ -34,12 +34,15 @@ pub(super) fn failure(reason: &str, text: &str) -> String {
 fn error(ruling: &Ruling) -> Value {
     let mut data = json!({
         "by": super::NAME,
-        "policy": ruling.decision.policy,
+        "policy": ruling.decision.policy.as_str(),
         "host": refusal::host(ruling),
         "reason": refusal::reason(ruling),
     });
     if let (Some(location), Some(data)) = (refusal::location(ruling), data.as_object_mut()) {
         data.insert("use".to_owned(), Value::from(location));
+    }
+    if let (Some(access), Some(data)) = (refusal::access(ruling), data.as_object_mut()) {
+        data.insert("request_access".to_owned(), Value::from(access));
     }
     json!({ "code": CODE, "message": plain(&refusal::message(ruling), usize::MAX), "data": data })
 }

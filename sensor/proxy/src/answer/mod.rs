@@ -101,7 +101,7 @@ fn quoted(text: &str) -> String {
 
 /// The answer in place of what a ruling stops.
 pub(crate) fn ruling(ruling: &Ruling, request: &Parts) -> Response<Bytes> {
-    with_status(refused(ruling, &request.headers), "http_request_denied", Some(ruling.decision.policy))
+    with_status(refused(ruling, &request.headers), "http_request_denied", Some(ruling.decision.policy.as_str()))
 }
 
 /// The JSON text that tells a WebSocket client what was stopped: one message.

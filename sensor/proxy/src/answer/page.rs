@@ -17,12 +17,17 @@ pub(super) fn refusal(ruling: &Ruling) -> String {
         let url = escaped(url);
         format!("<p>Use this instead: <a href=\"{url}\" rel=\"noreferrer\">{url}</a></p>\n")
     });
+    let access = refusal::access(ruling).filter(|url| is_web(url)).map(|url| {
+        let url = escaped(url);
+        format!("<p>Ask for access: <a href=\"{url}\" rel=\"noreferrer\">{url}</a></p>\n")
+    });
     let body = format!(
-        "<p>{}</p>\n{}<p><small>Host: {}<br>Policy: {}<br>Reason: {}</small></p>\n",
+        "<p>{}</p>\n{}{}<p><small>Host: {}<br>Policy: {}<br>Reason: {}</small></p>\n",
         escaped(&refusal::text(ruling)),
         place.unwrap_or_default(),
+        access.unwrap_or_default(),
         escaped(refusal::host(ruling)),
-        escaped(ruling.decision.policy),
+        escaped(ruling.decision.policy.as_str()),
         escaped(refusal::reason(ruling)),
     );
     page("Blocked", &body)

@@ -37,18 +37,38 @@ pub(super) fn location(ruling: &Ruling) -> Option<&str> {
     ruling.decision.redirect_to.as_deref()
 }
 
+/// Where people ask for access.
+pub(super) fn access(ruling: &Ruling) -> Option<&str> {
+    ruling.decision.request_access.as_deref()
+}
+
 /// What happened, in the operator's words where there are some.
 pub(super) fn text(ruling: &Ruling) -> String {
     let host = host(ruling);
     match (ruling.cause, ruling.decision.message.as_deref(), ruling.classification) {
         (Cause::Limit(name), ..) => format!("Blocked: a message to {host} is beyond what is inspected ({name})."),
         (Cause::Fault, ..) => format!("Blocked: a message to {host} could not be inspected."),
-        (Cause::Policy, Some(text), _) => text.to_owned(),
+        (Cause::Policy, Some(text), _) => detect::fill(text, &|blank| blank_of(ruling, blank)),
         (Cause::Policy, None, Classification::Denied) => format!("Blocked: {host} is a denied MCP server."),
         (Cause::Policy, None, Classification::SanctionedDirect) => {
             format!("Blocked: {host} is to be reached through the company MCP portal.")
         }
         (Cause::Policy, None, _) => format!("Blocked: {host} is not an approved MCP server."),
+    }
+}
+
+/// What a blank of the operator's words stands for.
+fn blank_of(ruling: &Ruling, blank: &str) -> String {
+    let first = ruling.messages.iter().find(|said| said.method.is_some());
+    match blank {
+        "host" => host(ruling).to_owned(),
+        "method" => first.and_then(|said| said.method.clone()).unwrap_or_default(),
+        "tool" => first.and_then(|said| said.name.clone()).unwrap_or_default(),
+        "user" => ruling.user.as_deref().unwrap_or_default().to_owned(),
+        "client" => ruling.client.to_string(),
+        "classification" => ruling.classification.word().to_owned(),
+        "policy" => ruling.decision.policy.to_string(),
+        _ => String::new(),
     }
 }
 
@@ -59,6 +79,9 @@ pub(super) fn message(ruling: &Ruling) -> String {
     let _ = write!(message, " (policy {})", ruling.decision.policy);
     if let Some(location) = location(ruling) {
         let _ = write!(message, " Use {location} instead.");
+    }
+    if let Some(access) = access(ruling) {
+        let _ = write!(message, " Ask for access at {access}.");
     }
     message
 }

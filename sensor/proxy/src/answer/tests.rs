@@ -1,5 +1,5 @@
 use super::*;
-use crate::inspect::{Cause, Said, Stage};
+use crate::inspect::{Cause, Said};
 use detect::{Action, Classification, Confidence, Decision};
 use mcp::{Id, Kind};
 use proptest::collection::vec;
@@ -12,23 +12,15 @@ const PORTAL: &str = "https://mcp.corp.example/mcp?from=%22sensor%22&x=1";
 fn blocks() -> Ruling {
     let decision = Decision {
         action: Action::Block,
-        policy: "actions.shadow",
-        dry_run: false,
-        redirect_to: None,
+        policy: detect::PolicyId::key("actions.shadow"),
         message: Some("Ask the \"platform\" team.".into()),
+        ..Decision::LOG
     };
     Ruling {
         decision,
         confidence: Confidence::Confirmed,
         classification: Classification::Shadow,
-        host: "mcp.example".to_owned(),
-        messages: Vec::new(),
-        left_out: 0,
-        batch: false,
-        start: false,
-        apart: false,
-        stage: Stage::Message,
-        cause: Cause::Policy,
+        ..Ruling::bare("mcp.example", std::net::IpAddr::from([10, 1, 2, 3]), Cause::Policy)
     }
 }
 
@@ -40,7 +32,7 @@ fn redirects() -> Ruling {
 }
 
 fn said(kind: Kind, id: Option<Id>) -> Said {
-    Said { kind, method: None, id }
+    Said { kind, method: None, name: None, id }
 }
 
 fn request(id: &str) -> Said {

@@ -7,7 +7,7 @@ use net::Timestamp;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parts, each with a lock of its own.
 const SHARDS: usize = 16;
@@ -27,6 +27,8 @@ pub(super) enum Spot<'a> {
     Endpoint(&'a [u8; 32]),
     /// Host, port and normalised path where a server keeps a session, with its id; `None` where it works without.
     Session(&'a str, u16, &'a str, Option<&'a [u8]>),
+    /// A host, wherever on it.
+    Host(&'a str),
 }
 
 /// The places that are known. Shared by all threads, bounded, kept for a day.
@@ -43,12 +45,28 @@ pub(crate) struct Conversations {
     endpoints: AtomicUsize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     confidence: Confidence,
     until: Timestamp,
     /// The place whose stream led here, 0 for none.
     stream: u128,
+    peers: Option<Arc<Peers>>,
+}
+
+/// What client and server of a session call themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Peers {
+    pub(super) client: Option<Box<str>>,
+    pub(super) server: Option<Box<str>>,
+    /// The revision that they agreed on.
+    pub(super) revision: Option<Box<str>>,
+}
+
+impl Known {
+    fn new(confidence: Confidence, now: Timestamp) -> Self {
+        Self { confidence, until: now.plus(LIFE), stream: 0, peers: None }
+    }
 }
 
 impl Default for Conversations {
@@ -82,6 +100,24 @@ impl Conversations {
         shard.get(&key).filter(|known| known.until > now).map(|known| known.confidence)
     }
 
+    /// What client and server of a session call themselves.
+    pub(super) fn peers(&self, spot: &Spot<'_>, now: Timestamp) -> Option<Arc<Peers>> {
+        let key = self.key(spot);
+        let shard = self.shard(key)?.lock().unwrap_or_else(PoisonError::into_inner);
+        shard.get(&key).filter(|known| known.until > now)?.peers.clone()
+    }
+
+    /// A session began, between these.
+    pub(super) fn learn_session(&self, spot: &Spot<'_>, peers: Peers, now: Timestamp) {
+        let peers = (peers != Peers::default()).then(|| Arc::new(peers));
+        self.keep(self.key(spot), Known { peers, ..Known::new(Confidence::Possible, now) }, now);
+    }
+
+    /// Whether MCP was spoken with this host, wherever on it. Only known where hosts are learned to be passed through.
+    pub(crate) fn is_spoken_with(&self, host: &str, now: Timestamp) -> bool {
+        self.known(&Spot::Host(host), now).is_some()
+    }
+
     /// Whether any endpoint of HTTP+SSE is known.
     pub(super) fn has_endpoints(&self) -> bool {
         self.endpoints.load(Ordering::Relaxed) > 0
@@ -89,12 +125,12 @@ impl Conversations {
 
     /// A server showed that MCP is spoken there.
     pub(super) fn learn(&self, spot: &Spot<'_>, confidence: Confidence, now: Timestamp) {
-        self.keep(self.key(spot), Known { confidence, until: now.plus(LIFE), stream: 0 }, now);
+        self.keep(self.key(spot), Known::new(confidence, now), now);
     }
 
     /// The stream of a place said that messages go to this endpoint.
     pub(super) fn learn_endpoint(&self, endpoint: &[u8; 32], stream: &Spot<'_>, now: Timestamp) {
-        let known = Known { confidence: Confidence::Likely, until: now.plus(LIFE), stream: self.key(stream) };
+        let known = Known { stream: self.key(stream), ..Known::new(Confidence::Likely, now) };
         self.keep(self.key(&Spot::Endpoint(endpoint)), known, now);
         self.endpoints.store(1, Ordering::Relaxed);
     }
@@ -107,7 +143,7 @@ impl Conversations {
             shard.get(&key).filter(|known| known.until > now && known.stream != 0).map(|known| known.stream)
         });
         if let Some(stream) = stream {
-            self.keep(stream, Known { confidence, until: now.plus(LIFE), stream: 0 }, now);
+            self.keep(stream, Known::new(confidence, now), now);
         }
     }
 
@@ -116,6 +152,7 @@ impl Conversations {
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = shard.get_mut(&key) {
             known.confidence = known.confidence.max(new.confidence);
+            known.peers = new.peers.or(known.peers.take());
             if new.until.since(known.until) > FRESH {
                 known.until = new.until;
             }

@@ -16,19 +16,20 @@ mod tests;
 pub(crate) use conversations::Conversations;
 pub(crate) use line::{Line, flow, place, tell};
 pub(crate) use outbox::Outbox;
-pub(crate) use plan::refuses_host;
+pub(crate) use plan::{Caller, refuses_host};
 pub(crate) use ruling::{Cause, Ruling, Said, Stage, Verdict};
 
 use crate::clock;
 use crate::conn::Conn;
 use crate::options::Settings;
-use conversations::Spot;
+use conversations::{Peers, Spot};
 use detect::{
-    Acted, Action, Assessment, Classification, Confidence, Decision, Exchange, Judge, MessageSeen, Standing, Update,
+    Acted, Action, Assessment, Classification, Confidence, Content, Decision, Exchange, Facet, Generation, Judge,
+    MessageSeen, RequestSeen, Standing, Update,
 };
 use mcp::Kind;
 use net::Direction;
-use plan::{Asks, Plan, SESSION};
+use plan::{Asks, Heard, Plan, SESSION};
 use proto::{EndKind, ExchangeId};
 use ruling::MAX_MESSAGES;
 use std::rc::Rc;
@@ -47,6 +48,8 @@ pub(crate) struct Inspection {
     ended: [bool; 2],
     /// There where something may be stopped.
     case: Option<Box<Case>>,
+    /// Looks out for MCP where hosts are learned to be passed through: those where it is spoken never are.
+    lookout: Option<Box<Judge>>,
     /// News that were not told yet.
     #[expect(clippy::vec_box, reason = "they come in boxes and go in them")]
     waiting: Vec<Box<Update>>,
@@ -79,8 +82,20 @@ struct Case {
     learned: bool,
     /// So was the session.
     in_session: bool,
-    /// Normalised path, once it was told.
-    path: Option<Box<str>>,
+    /// The request, once it was told.
+    request: Option<Box<RequestSeen>>,
+    /// What messages say, as policies ask for it; as many as `said`.
+    spoken: Vec<Spoken>,
+    /// A header contradicts one of them.
+    mismatch: bool,
+    peers: Peers,
+}
+
+/// A message to the server.
+struct Spoken {
+    method: Option<String>,
+    name: Option<String>,
+    content: Option<Arc<Content>>,
 }
 
 impl Inspection {
@@ -92,7 +107,8 @@ impl Inspection {
         let now = clock::now();
         let plan = Plan::of(conn, settings, head, now);
         // Where a message is MCP by its place alone, and where it is stopped by that, it must be told whatever it says.
-        let all = shared.options.look_alikes || plan.is_some_and(|plan| plan.denied || plan.known.is_some());
+        let all =
+            shared.options.look_alikes || plan.as_ref().is_some_and(|plan| plan.denied || plan.known.is_some());
         let mut exchange = Exchange::new(Arc::clone(&settings.generation), all);
         {
             let scratch = &mut *conn.thread.scratch.borrow_mut();
@@ -107,6 +123,7 @@ impl Inspection {
             exchange: Some(exchange),
             ended: [false; 2],
             case,
+            lookout: settings.bypass.learn.is_some().then(Box::default),
             waiting: Vec::new(),
         };
         let verdict = inspection.begin();
@@ -217,6 +234,15 @@ impl Inspection {
             case.learn(&update);
             case.remember(&self.conn, &update);
         }
+        if let Some(lookout) = &mut self.lookout {
+            lookout.learn(&update);
+            if let Assessment::Mcp(confidence) = lookout.assessment()
+                && confidence >= Confidence::Likely
+            {
+                self.conn.thread.shared.conversations.learn(&Spot::Host(self.conn.host()), confidence, clock::now());
+                self.lookout = None;
+            }
+        }
         self.waiting.push(update);
         // A detection names the server that was connected to, once there is one.
         if line::is_connected(&self.conn) || self.waiting.len() > MAX_WAITING {
@@ -244,11 +270,11 @@ impl Inspection {
     /// What to do instead, where the policy stops what was said so far.
     fn stopped(&mut self) -> Option<Box<Ruling>> {
         let case = self.case.as_deref_mut().filter(|case| !case.done)?;
-        let confidence = case.confidence()?;
-        let (classification, decision) = case.plan.decide(&self.settings.generation, confidence);
+        let confidence = case.confidence();
+        let (classification, decision) = case.decide(&self.conn, &self.settings.generation, confidence);
         decision.stops().then(|| {
-            let host = self.conn.host().to_owned();
-            Box::new(case.ruling(decision, classification, confidence, host, Cause::Policy))
+            let confidence = confidence.unwrap_or(Confidence::Possible);
+            Box::new(case.ruling(&self.conn, decision, (classification, confidence), Cause::Policy))
         })
     }
 
@@ -261,27 +287,16 @@ impl Inspection {
         let generation = Arc::clone(&self.settings.generation);
         let message = generation.policy.message().cloned();
         let decision = Decision { action: Action::Block, message, ..Decision::LOG };
-        let host = self.conn.host().to_owned();
-        let (unsure, unknown) = (Confidence::Possible, Classification::Unknown);
         Box::new(match self.case.as_deref_mut() {
             Some(case) => {
-                let confidence = case.confidence().unwrap_or(unsure);
-                let (classification, _) = case.plan.decide(&generation, confidence);
-                case.ruling(decision, classification, confidence, host, cause)
+                let confidence = case.confidence().unwrap_or(Confidence::Possible);
+                let classification = case.plan.classification(Some(confidence));
+                case.ruling(&self.conn, decision, (classification, confidence), cause)
             }
-            None => Ruling {
-                decision,
-                confidence: unsure,
-                classification: unknown,
-                host,
-                messages: Vec::new(),
-                left_out: 0,
-                batch: false,
-                start: false,
-                apart: false,
-                stage: Stage::Request,
-                cause,
-            },
+            None => {
+                let bare = Ruling::bare(self.conn.host(), self.conn.client.ip(), cause);
+                Ruling { decision, user: self.conn.user.clone(), stage: Stage::Request, ..bare }
+            }
         })
     }
 
@@ -319,7 +334,7 @@ impl Drop for Inspection {
         // To a server that is denied, in pretence: everything is written that would have been stopped.
         if let Some(case) = self.case.as_deref().filter(|case| case.plan.denied && !case.done) {
             let confidence = case.confidence().unwrap_or(Confidence::Possible);
-            let (classification, decision) = case.plan.decide(&self.settings.generation, confidence);
+            let (classification, decision) = case.decide(&self.conn, &self.settings.generation, Some(confidence));
             let stage = case.stage().word();
             if decision.dry_run {
                 let (taken, delivered, cause) = (Action::Log, "whole", "policy");
@@ -353,7 +368,10 @@ impl Case {
             done: false,
             learned: false,
             in_session: false,
-            path: None,
+            request: None,
+            spoken: Vec::new(),
+            mismatch: false,
+            peers: Peers::default(),
         }
     }
 
@@ -361,8 +379,9 @@ impl Case {
     fn learn(&mut self, update: &Update) {
         self.judge.learn(update);
         if let Some(request) = update.request.as_deref() {
-            self.path = Some(request.path().normal.as_str().into());
+            self.request = Some(Box::new(request.clone()));
         }
+        self.meet(update);
         for seen in update.messages.iter().filter(|seen| seen.dir == Direction::ToServer) {
             self.hear(seen);
         }
@@ -383,7 +402,9 @@ impl Case {
         self.starts |= matches!(message.method.as_deref(), Some("initialize" | "server/discover"));
         if self.said.len() < MAX_MESSAGES {
             let (kind, method, id) = (message.kind(), message.method.clone(), message.id.clone());
-            self.said.push(Said { kind, method, id });
+            let name = message.params.as_ref().and_then(|p| p.name.clone().or_else(|| p.uri.clone()));
+            self.spoken.push(Spoken { method: method.clone(), name: name.clone(), content: seen.content.clone() });
+            self.said.push(Said { kind, method, name, id });
         } else {
             self.left_out += 1;
         }
@@ -392,7 +413,8 @@ impl Case {
     /// Remembers the place once the server has shown that it speaks MCP.
     fn remember(&mut self, conn: &Conn, update: &Update) {
         let conversations = &conn.thread.shared.conversations;
-        let Some(path) = self.path.as_deref() else { return };
+        let Some(path) = self.request.as_deref().map(|request| request.path().normal.clone()) else { return };
+        let path = path.as_str();
         let (host, port, now) = (conn.host(), conn.authority.port, clock::now());
         let spot = Spot::Path(host, port, path);
         if let Some(endpoint) = &update.endpoint {
@@ -405,7 +427,7 @@ impl Case {
         if !self.in_session && update.messages.iter().any(answered) {
             self.in_session = true;
             let session = self.asks.session.as_ref().map(http::HeaderValue::as_bytes);
-            conversations.learn(&Spot::Session(host, port, path, session), Confidence::Possible, now);
+            conversations.learn_session(&Spot::Session(host, port, path, session), self.peers.clone(), now);
         }
         if self.learned || !self.judge.is_shown_by_server() {
             return;
@@ -429,6 +451,58 @@ impl Case {
         own.max(self.shown).max(known).max(denied)
     }
 
+    /// What client and server call themselves, and the revision that is in use.
+    fn meet(&mut self, update: &Update) {
+        let short = |text: &str| Some(Box::from(text));
+        for seen in &update.messages {
+            let (params, result) = (seen.message.params.as_ref(), seen.message.result.as_ref());
+            let client = params.and_then(|p| p.client_info.as_ref().or(p.meta_client.as_ref()));
+            if let Some(client) = client.filter(|_| seen.dir == Direction::ToServer) {
+                self.peers.client = short(&client.name);
+            }
+            if let Some(server) = result.and_then(|r| r.server_info.as_ref()) {
+                self.peers.server = short(&server.name);
+            }
+            let asked = params.and_then(|p| p.protocol_version.as_ref());
+            if let Some(mcp::Version::Text(version)) = result.and_then(|r| r.protocol_version.as_ref()).or(asked) {
+                self.peers.revision = short(version);
+            }
+            if let Some(version) = params.and_then(|p| p.meta_version.as_deref()) {
+                self.peers.revision = short(version);
+            }
+            self.mismatch |= seen.dir == Direction::ToServer
+                && self.request.as_deref().is_some_and(|r| mcp::header_mismatch(&r.facts, &seen.message));
+        }
+    }
+
+    /// What is done about what was said so far.
+    fn decide(
+        &self,
+        conn: &Conn,
+        generation: &Generation,
+        confidence: Option<Confidence>,
+    ) -> (Classification, Decision) {
+        let mut facets = Vec::new();
+        for said in &self.spoken {
+            let (method, name) = (said.method.as_deref(), said.name.as_deref());
+            Facet::add(&mut facets, Direction::ToServer, method, name, said.content.as_deref());
+        }
+        let (known, own) = (self.plan.peers.as_deref(), &self.peers);
+        let named = |pick: fn(&Peers) -> Option<&str>| pick(own).or_else(|| known.and_then(pick));
+        let header = self.request.as_deref().and_then(|r| r.facts.protocol_version.as_deref());
+        let revisions: Vec<&str> = header.or_else(|| named(|p| p.revision.as_deref())).into_iter().collect();
+        let heard = Heard {
+            now: clock::now(),
+            signals: self.judge.signals(),
+            client: named(|p| p.client.as_deref()),
+            server: named(|p| p.server.as_deref()),
+            revisions: &revisions,
+            mismatch: self.mismatch,
+            facets: &facets,
+        };
+        self.plan.decide(conn, generation, confidence, &heard)
+    }
+
     fn stage(&self) -> Stage {
         match () {
             () if self.plan.refused => Stage::Connect,
@@ -448,6 +522,8 @@ impl Case {
     fn pass(&mut self) {
         self.holding = false;
         self.said.clear();
+        self.spoken.clear();
+        self.mismatch = false;
         self.left_out = 0;
         self.batch = false;
         self.shown = None;
@@ -456,10 +532,9 @@ impl Case {
 
     fn ruling(
         &mut self,
+        conn: &Conn,
         decision: Decision,
-        classification: Classification,
-        confidence: Confidence,
-        host: String,
+        (classification, confidence): (Classification, Confidence),
         cause: Cause,
     ) -> Ruling {
         self.done = true;
@@ -468,7 +543,9 @@ impl Case {
             decision,
             confidence,
             classification,
-            host,
+            host: conn.host().to_owned(),
+            client: conn.client.ip(),
+            user: conn.user.clone(),
             stage: self.stage(),
             messages: std::mem::take(&mut self.said),
             left_out: self.left_out,

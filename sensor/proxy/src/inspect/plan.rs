@@ -5,27 +5,36 @@ use super::line;
 use crate::conn::Conn;
 use crate::gate::Authority;
 use crate::options::Settings;
-use detect::{Classification, Classified, Confidence, Decision, Generation, Seen, classify};
+use super::conversations::{Peers, Spot};
+use crate::clock;
+use detect::{
+    Classes, Classification, Classified, Confidence, Decision, Facet, Generation, Seen, Severity, Signal, Subject, classify,
+};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Version};
-
-use super::conversations::Spot;
 use net::Timestamp;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// Names a session of Streamable HTTP.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// What may be done about a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that is known of the server")]
 pub(super) struct Plan {
     /// What the server means here, if it speaks MCP beyond doubt.
     sure: Classified,
-    /// It is denied by its name, port and path: whatever is said to it is stopped.
+    /// Normalised path.
+    path: Box<str>,
+    direction: &'static str,
+    /// Whatever is said to it is stopped: it is denied by its name, port and path, or a policy says so of these.
     pub(super) denied: bool,
     /// Servers have shown that MCP is spoken there, this surely.
     pub(super) known: Option<Confidence>,
+    /// What client and server of the session called themselves.
+    pub(super) peers: Option<Arc<Peers>>,
     /// Where messages of HTTP+SSE go: its answers come on the stream that led here.
     pub(super) endpoint: Option<[u8; 32]>,
     /// The server keeps the session that is named, or has shown that it works without.
@@ -40,7 +49,7 @@ impl Plan {
     /// For a request with this head. `None` where nothing is ever stopped, be it in pretence.
     pub(super) fn of(conn: &Conn, settings: &Settings, parts: &Parts, now: Timestamp) -> Option<Self> {
         let generation = &*settings.generation;
-        if !generation.policy.asks_to_stop() || generation.policy.leads_to(conn.host(), conn.authority.port) {
+        if !generation.asks_to_act() || generation.leads_to(conn.host(), conn.authority.port) {
             return None;
         }
         let path = mcp::normal_target(heads::target(parts));
@@ -51,23 +60,30 @@ impl Plan {
         let sure = classify(&generation.scope, conn.client.ip(), &seen, Confidence::Confirmed);
         let mut plan = Self {
             sure,
+            path: Box::from(&*path),
+            direction: detect::direction(&generation.scope, conn.client.ip(), ip),
             denied: false,
             known: None,
+            peers: None,
             endpoint: None,
             in_session: false,
             may_stop: false,
             refused: false,
         };
-        let any = |c: &Confidence| plan.decide(generation, *c).1.action.stops();
-        let asks = [Confidence::Possible, Confidence::Likely, Confidence::Confirmed].iter().any(any);
-        plan.denied = sure.classification == Classification::Denied && asks;
-        plan.may_stop = asks && generation.policy.can_stop();
-        plan.refused = plan.may_stop && refuses_host(settings, host);
+        let outlook = generation.outlook(&plan.subject(conn, now));
+        plan.denied = match &outlook.settled {
+            Some(settled) => settled.action.stops(),
+            None => sure.classification == Classification::Denied && outlook.asks && !outlook.lets_pass,
+        };
+        plan.may_stop = outlook.acts;
+        plan.refused = plan.may_stop && refuses_host(settings, &Caller::of(conn), host);
         let conversations = &conn.thread.shared.conversations;
         if plan.may_stop {
             plan.known = conversations.known(&Spot::Path(host, port, &path), now);
             let session = parts.headers.get(SESSION).map(HeaderValue::as_bytes);
-            plan.in_session = conversations.known(&Spot::Session(host, port, &path, session), now).is_some();
+            let spot = Spot::Session(host, port, &path, session);
+            plan.in_session = conversations.known(&spot, now).is_some();
+            plan.peers = session.and_then(|_| conversations.peers(&spot, now));
             if parts.method == Method::POST && conversations.has_endpoints() {
                 let named = Authority { host: host.to_owned(), port };
                 let key = mcp::target_key(&named.to_string(), heads::target(parts));
@@ -79,15 +95,77 @@ impl Plan {
         Some(plan)
     }
 
-    /// What the server means here at this confidence, and what is done about it.
-    pub(super) fn decide(self, generation: &Generation, confidence: Confidence) -> (Classification, Decision) {
-        // Nothing but the lowest confidence changes what a server means.
-        let classification = match self.sure.classification {
-            Classification::Shadow if confidence == Confidence::Possible => Classification::Unknown,
-            other => other,
-        };
-        (classification, generation.policy.decide(classification, confidence))
+    /// What policies can know by the head of a request.
+    fn subject<'a>(&'a self, conn: &'a Conn, now: Timestamp) -> Subject<'a> {
+        let sure = self.sure.classification;
+        let classes = Classes::from(sure);
+        Subject {
+            at: now,
+            stage: detect::Stage::Head,
+            classes: if sure == Classification::Shadow { classes.with(Classification::Unknown) } else { classes },
+            confidence: None,
+            severity: Severity::Info,
+            host: conn.host(),
+            port: conn.authority.port,
+            path: &self.path,
+            client: conn.client.ip(),
+            user: conn.user.as_deref(),
+            direction: self.direction,
+            signals: &[],
+            mcp_client: None,
+            mcp_server: None,
+            revisions: &[],
+            provider: &[],
+            header_mismatch: false,
+        }
     }
+
+    /// What the server means here at this confidence.
+    pub(super) fn classification(&self, confidence: Option<Confidence>) -> Classification {
+        // Nothing but the lowest confidence changes what a server means.
+        match self.sure.classification {
+            Classification::Shadow if confidence.is_none_or(|c| c == Confidence::Possible) => Classification::Unknown,
+            other => other,
+        }
+    }
+
+    /// What is done about what was said.
+    pub(super) fn decide(
+        &self,
+        conn: &Conn,
+        generation: &Generation,
+        confidence: Option<Confidence>,
+        heard: &Heard<'_>,
+    ) -> (Classification, Decision) {
+        let classification = self.classification(confidence);
+        let imitates = generation.imitation(classification, conn.host());
+        let signals = imitates.map(|signal| [heard.signals, &[signal]].concat());
+        let signals = signals.as_deref().unwrap_or(heard.signals);
+        let subject = Subject {
+            stage: detect::Stage::Whole,
+            classes: classification.into(),
+            confidence,
+            severity: generation.severity(classification, confidence.unwrap_or(Confidence::Possible), signals),
+            signals,
+            mcp_client: heard.client,
+            mcp_server: heard.server,
+            revisions: heard.revisions,
+            header_mismatch: heard.mismatch,
+            ..self.subject(conn, heard.now)
+        };
+        (classification, generation.decide(&subject, heard.facets))
+    }
+}
+
+/// What was heard in an exchange, as policies ask for it.
+pub(super) struct Heard<'a> {
+    pub(super) now: Timestamp,
+    pub(super) signals: &'a [Signal],
+    pub(super) client: Option<&'a str>,
+    pub(super) server: Option<&'a str>,
+    pub(super) revisions: &'a [&'a str],
+    pub(super) mismatch: bool,
+    pub(super) facets: &'a [Facet<'a>],
 }
 
 /// What the head says of the message to come.
@@ -146,8 +224,57 @@ fn awaits(parts: &Parts) -> bool {
     })
 }
 
+/// Who wants to talk to a host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller<'a> {
+    /// Address of the client.
+    pub(crate) client: IpAddr,
+    /// Who authenticated.
+    pub(crate) user: Option<&'a str>,
+    /// Port of the server.
+    pub(crate) port: u16,
+}
+
+impl<'a> Caller<'a> {
+    fn of(conn: &'a Conn) -> Self {
+        Self { client: conn.client.ip(), user: conn.user.as_deref(), port: conn.authority.port }
+    }
+}
+
 /// Whether what is known of a host by its name alone is enough not to contact it.
-pub(crate) fn refuses_host(settings: &Settings, host: &str) -> bool {
+pub(crate) fn refuses_host(settings: &Settings, caller: &Caller<'_>, host: &str) -> bool {
     let generation = &settings.generation;
-    generation.policy.can_stop() && generation.policy.stops_host(&generation.rules, &generation.scope, host)
+    if !generation.can_act() {
+        return false;
+    }
+    let denied = generation.scope.denies_host(host);
+    let of_servers = [Classification::Shadow, Classification::Unknown, Classification::Sanctioned];
+    let any = [Classification::Portal, Classification::SanctionedDirect, Classification::Published, Classification::Denied];
+    let any = of_servers.into_iter().chain(any).fold(Classes::default(), Classes::with);
+    let subject = Subject {
+        at: clock::now(),
+        stage: detect::Stage::Connect,
+        classes: if denied { Classification::Denied.into() } else { any },
+        confidence: None,
+        severity: Severity::Info,
+        host,
+        port: caller.port,
+        path: "",
+        client: caller.client,
+        user: caller.user,
+        direction: detect::direction(&generation.scope, caller.client, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        signals: &[],
+        mcp_client: None,
+        mcp_server: None,
+        revisions: &[],
+        provider: &[],
+        header_mismatch: false,
+    };
+    let outlook = generation.outlook(&subject);
+    match outlook.settled {
+        Some(settled) => settled.stops(),
+        None => {
+            !outlook.lets_pass && generation.policy.stops_host(&generation.rules, &generation.scope, host)
+        }
+    }
 }

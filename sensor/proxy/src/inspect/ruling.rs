@@ -1,6 +1,8 @@
 //! Verdicts, and what an answer of our own is made from.
 
-use detect::{Classification, Confidence, Decision};
+use detect::{Action, Classification, Confidence, Decision};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Messages of one held value that an answer may name, one by one; what comes after is only counted.
 pub(crate) const MAX_MESSAGES: usize = 1024;
@@ -27,6 +29,10 @@ pub(crate) struct Ruling {
     pub(crate) classification: Classification,
     /// Host as asked for: lower case, without port.
     pub(crate) host: String,
+    /// Who asked.
+    pub(crate) client: IpAddr,
+    /// The same by name, where it is known.
+    pub(crate) user: Option<Arc<str>>,
     /// The JSON-RPC messages of the held value in order, at most [`MAX_MESSAGES`]; empty where the head alone decided.
     pub(crate) messages: Vec<Said>,
     /// Messages beyond [`MAX_MESSAGES`].
@@ -44,6 +50,27 @@ pub(crate) struct Ruling {
     pub(crate) cause: Cause,
 }
 
+impl Ruling {
+    /// A ruling to block of which nothing is known but its cause.
+    pub(crate) fn bare(host: &str, client: IpAddr, cause: Cause) -> Self {
+        Self {
+            decision: Decision { action: Action::Block, ..Decision::LOG },
+            confidence: Confidence::Possible,
+            classification: Classification::Unknown,
+            host: host.to_owned(),
+            client,
+            user: None,
+            messages: Vec::new(),
+            left_out: 0,
+            batch: false,
+            start: false,
+            apart: false,
+            stage: Stage::Message,
+            cause,
+        }
+    }
+}
+
 /// One JSON-RPC message of a held value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -51,6 +78,8 @@ pub(crate) struct Said {
     pub(crate) kind: mcp::Kind,
     /// Its method, where it has one; `…` where that looks like a secret.
     pub(crate) method: Option<String>,
+    /// What it is about: tool, prompt, or URI of a resource.
+    pub(crate) name: Option<String>,
     /// Its id, unescaped; numbers as they were written.
     pub(crate) id: Option<mcp::Id>,
 }

@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const CALL: &str =
     r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/x"}}}"#;
+const CALLER: Caller<'_> =
+    Caller { client: std::net::IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)), user: None, port: 443 };
 const VENDOR: &str = r#"{"jsonrpc":"2.0","id":"v-1","method":"acme/compute"}"#;
 const LSP: &str = r#"{"jsonrpc":"2.0","id":1,"method":"textDocument/hover"}"#;
 
@@ -464,7 +466,7 @@ fn a_dry_run_stops_nothing_and_tells_what_it_would_have_stopped() {
             (&"block".into(), &"log".into(), &true.into())
         );
     }
-    assert!(!refuses_host(&bench.settings, "denied.example"));
+    assert!(!refuses_host(&bench.settings, &CALLER, "denied.example"));
 }
 
 #[test]
@@ -498,7 +500,7 @@ fn a_host_is_refused_by_its_name_alone_only_where_all_of_it_is_stopped() {
         (&unknown, "denied.example", false),
         (&logs, "denied.example", false),
     ] {
-        assert_eq!(refuses_host(&bench.settings, host), want, "{host}");
+        assert_eq!(refuses_host(&bench.settings, &CALLER, host), want, "{host}");
     }
     let (_, verdict) = block.begin("denied.example", &head(Method::GET, "/", &[("host", "denied.example")]));
     let ruling = acts(verdict);

@@ -1,7 +1,9 @@
-//! What is done about a classification (`[actions]` of the configuration).
+//! What is done about a classification where no policy matches (`[actions]` of the configuration).
 
 use crate::rules::RuleSet;
-use crate::{Action, Classification, Confidence, Scope, is_known_host};
+use super::decision::{Decision, PolicyId};
+use super::template;
+use crate::{Action, Classification, Confidence, Scope, Severity, is_known_host};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -31,8 +33,11 @@ pub struct RawActions {
     pub unknown: RawAction,
     /// Where `redirect` sends clients: URL of the portal.
     pub redirect_to: Option<String>,
-    /// What people are told where something was stopped.
+    /// What people are told where something was stopped. `{host}`, `{method}`, `{tool}`, `{user}`, `{client}` and
+    /// `{classification}` stand for what was stopped.
     pub message: Option<String>,
+    /// Where people ask for access: a URL that they are told.
+    pub request_access: Option<String>,
     /// Only write down what would be done.
     pub dry_run: bool,
     /// Least confidence at which `shadow` is blocked or redirected; below, it is logged.
@@ -51,6 +56,7 @@ impl Default for RawActions {
             unknown: RawAction::Log,
             redirect_to: None,
             message: None,
+            request_access: None,
             dry_run: false,
             confidence: Confidence::Likely,
         }
@@ -93,35 +99,6 @@ pub struct PolicyError {
     pub fault: String,
 }
 
-/// What is done about a detection, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What the policy asks for.
-    pub action: Action,
-    /// Name of the policy: `default`, or the key of the configuration that asks for it (`actions.shadow`).
-    pub policy: &'static str,
-    /// The policy only pretends: nothing is stopped.
-    pub dry_run: bool,
-    /// Where a redirect leads.
-    pub redirect_to: Option<Arc<str>>,
-    /// What people are told.
-    pub message: Option<Arc<str>>,
-}
-
-impl Decision {
-    /// What happens where nothing is configured.
-    pub const LOG: Self =
-        Self { action: Action::Log, policy: DEFAULT, dry_run: false, redirect_to: None, message: None };
-
-    /// Whether traffic is to be stopped, and not only in pretence.
-    pub const fn stops(&self) -> bool {
-        self.action.stops() && !self.dry_run
-    }
-}
-
-/// Name of the policy where no key asks for anything else.
-const DEFAULT: &str = "default";
-
 /// The checked section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -134,6 +111,7 @@ pub struct Policy {
     unknown: Action,
     redirect_to: Option<Arc<str>>,
     message: Option<Arc<str>>,
+    request_access: Option<Arc<str>>,
     dry_run: bool,
     confidence: Confidence,
 }
@@ -150,6 +128,7 @@ impl Default for Policy {
             unknown: Action::Log,
             redirect_to: None,
             message: None,
+            request_access: None,
             dry_run: false,
             confidence: Confidence::Likely,
         }
@@ -168,7 +147,7 @@ impl Policy {
             Classification::Shadow => (self.shadow, "actions.shadow"),
             Classification::Unknown => (self.unknown, "actions.unknown"),
             // What only resembles MCP is nobody's business.
-            Classification::LookAlike => (Action::Log, DEFAULT),
+            Classification::LookAlike => (Action::Log, "default"),
         };
         let unsure = classification == Classification::Shadow && confidence < self.confidence;
         if asked == Action::Log || asked.stops() && unsure {
@@ -177,10 +156,13 @@ impl Policy {
         let redirects = asked == Action::Redirect;
         Decision {
             action: asked,
-            policy: key,
+            policy: PolicyId::key(key),
             dry_run: self.dry_run && asked.stops(),
             redirect_to: self.redirect_to.clone().filter(|_| redirects),
             message: self.message.clone().filter(|_| asked.stops()),
+            request_access: self.request_access.clone().filter(|_| asked.stops()),
+            severity: Severity::Info,
+            expired: None,
         }
     }
 
@@ -201,19 +183,9 @@ impl Policy {
         !self.dry_run && (self.denied.stops() && scope.denies_host(host) || unknown())
     }
 
-    /// Whether requests are redirected to this server: who is sent there must get in, whatever else is said of it.
-    pub fn leads_to(&self, host: &str, port: u16) -> bool {
-        let Some((scheme, rest)) = self.redirect_to.as_deref().and_then(|url| url.split_once("://")) else {
-            return false;
-        };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-        let (name, after) = match authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
-            Some(parts) => parts,
-            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-        };
-        let usual = if scheme.eq_ignore_ascii_case("http") { 80 } else { 443 };
-        let there = after.strip_prefix(':').map_or(Some(usual), |port| port.parse().ok());
-        self.all().contains(&Action::Redirect) && name.eq_ignore_ascii_case(host) && there == Some(port)
+    /// Where `redirect` leads, if anything asks for that.
+    pub(crate) fn leads_to(&self) -> Option<&str> {
+        self.redirect_to.as_deref().filter(|_| self.all().contains(&Action::Redirect))
     }
 
     /// What people are told where something was stopped.
@@ -231,6 +203,18 @@ impl TryFrom<&RawActions> for Policy {
     type Error = PolicyError;
 
     fn try_from(raw: &RawActions) -> Result<Self, PolicyError> {
+        let at = |key| move |fault| PolicyError { key, fault };
+        let access = raw.request_access.as_deref().map(location).transpose();
+        let access = access.map_err(at("actions.request_access"))?;
+        let to = raw.redirect_to.as_deref().map(location).transpose().map_err(at("actions.redirect_to"))?;
+        // What stands in them is known for good; there is no policy with an owner.
+        let known = |name: &str| match name {
+            "use" => Some(to.unwrap_or_default().to_owned()),
+            "request_access" => Some(access.unwrap_or_default().to_owned()),
+            "owner" | "reason" | "ticket" => Some(String::new()),
+            _ => None,
+        };
+        let told = raw.message.as_deref().map(message).transpose().map_err(at("actions.message"))?;
         let policy = Self {
             portal: raw.portal.into(),
             sanctioned: raw.sanctioned.into(),
@@ -239,8 +223,9 @@ impl TryFrom<&RawActions> for Policy {
             denied: raw.denied.into(),
             shadow: raw.shadow.into(),
             unknown: raw.unknown.into(),
-            redirect_to: raw.redirect_to.as_deref().map(location).transpose()?.map(Into::into),
-            message: raw.message.as_deref().map(message).transpose()?.map(Into::into),
+            redirect_to: to.map(Into::into),
+            message: told.map(|text| template::prepare(text, &known).into()),
+            request_access: access.map(Into::into),
             dry_run: raw.dry_run,
             confidence: raw.confidence,
         };
@@ -252,20 +237,29 @@ impl TryFrom<&RawActions> for Policy {
     }
 }
 
+/// Whether a checked location is at that host and port.
+pub(crate) fn is_at(location: &str, host: &str, port: u16) -> bool {
+    let Some((scheme, rest)) = location.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let (name, after) = match authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        Some(parts) => parts,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let usual = if scheme.eq_ignore_ascii_case("http") { 80 } else { 443 };
+    let there = after.strip_prefix(':').map_or(Some(usual), |port| port.parse().ok());
+    name.eq_ignore_ascii_case(host) && there == Some(port)
+}
+
 /// A location that would do.
 const EXAMPLE: &str = "https://mcp.corp.example/mcp";
 
 /// Checks where a redirect leads: what goes into a header field and what people click on must be harmless.
-fn location(text: &str) -> Result<&str, PolicyError> {
+pub(super) fn location(text: &str) -> Result<&str, String> {
     let fault = |why: &str| {
-        let fault = format!("`{}` {why}; write a URL like `{EXAMPLE}`", text.escape_debug());
-        Err(PolicyError { key: "actions.redirect_to", fault })
+        Err(format!("`{}` {why}; write a URL like `{EXAMPLE}`", text.escape_debug()))
     };
     if text.len() > MAX_LOCATION {
-        return Err(PolicyError {
-            key: "actions.redirect_to",
-            fault: format!("a URL of more than {MAX_LOCATION} bytes; write one like `{EXAMPLE}`"),
-        });
+        return Err(format!("a URL of more than {MAX_LOCATION} bytes; write one like `{EXAMPLE}`"));
     }
     if !text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b)) {
         return fault("holds what no URL may hold (blanks, line ends, quotes, or letters beyond ASCII)");
@@ -277,10 +271,7 @@ fn location(text: &str) -> Result<&str, PolicyError> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains('@') {
         // Not shown: it may be a password.
-        return Err(PolicyError {
-            key: "actions.redirect_to",
-            fault: format!("holds a user or password, which every client would be told; write a URL like `{EXAMPLE}`"),
-        });
+        return Err(format!("holds a user or password, which every client would be told; write a URL like `{EXAMPLE}`"));
     }
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((six, after)) => {
@@ -305,15 +296,17 @@ fn location(text: &str) -> Result<&str, PolicyError> {
 }
 
 /// Checks what people are told: one line of plain text.
-fn message(text: &str) -> Result<&str, PolicyError> {
+pub(super) fn message(text: &str) -> Result<&str, String> {
     let fault = match () {
         () if text.trim().is_empty() => "is empty".to_owned(),
         () if text.len() > MAX_MESSAGE => format!("is longer than {MAX_MESSAGE} bytes"),
         () if text.chars().any(char::is_control) => "holds a line end or another control character".to_owned(),
-        () => return Ok(text),
+        () => match template::check(text) {
+            Ok(()) => return Ok(text),
+            Err(fault) => fault,
+        },
     };
-    let fault = format!("{fault}; write one line such as `Use the company MCP portal.`");
-    Err(PolicyError { key: "actions.message", fault })
+    Err(format!("{fault}; write one line such as `Use the company MCP portal.`"))
 }
 
 #[cfg(test)]
@@ -336,11 +329,7 @@ mod tests {
             ("https://[2001:db8::1]:9/mcp", "2001:db8::1", 9, true),
             ("https://portal.example/mcp", "evil.portal.example", 443, false),
         ] {
-            let policy = policy(|raw| {
-                raw.shadow = RawAction::Redirect;
-                raw.redirect_to = Some(url.to_owned());
-            });
-            assert_eq!(policy.unwrap().leads_to(host, port), want, "{url}: {host} {port}");
+            assert_eq!(is_at(url, host, port), want, "{url}: {host} {port}");
         }
     }
 
@@ -370,7 +359,7 @@ mod tests {
             (C::LookAlike, Confirmed, Action::Log, "default"),
         ] {
             let got = policy.decide(classification, confidence);
-            assert_eq!((got.action, got.policy), (action, key), "{classification:?} {confidence:?}");
+            assert_eq!((got.action, got.policy.as_str()), (action, key), "{classification:?} {confidence:?}");
             assert_eq!(got.message.is_some(), action.stops(), "{classification:?}");
             assert_eq!(got.redirect_to.is_some(), action == Action::Redirect, "{classification:?}");
             assert_eq!(got.stops(), action.stops());
