@@ -438,7 +438,9 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[track_caller]
 pub(crate) fn until_called(path: &Path, n: usize) {
     let tool = format!("\"tool_{n}\"");
-    until(&format!("{tool} in {}", path.display()), || fs::read_to_string(path).is_ok_and(|text| text.contains(&tool)));
+    // Whole lines only: a kill in the midst of a write leaves what the next start takes back.
+    let whole = |text: &str| text.rsplit_once('\n').is_some_and(|(lines, _)| lines.contains(&tool));
+    until(&format!("{tool} in {}", path.display()), || fs::read_to_string(path).is_ok_and(|text| whole(&text)));
 }
 
 /// For how long something takes.
