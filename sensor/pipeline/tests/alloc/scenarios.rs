@@ -8,8 +8,8 @@ pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     /// What allocations are counted by.
     pub(crate) unit: &'static str,
-    /// Most allocations of one unit. The goal is 0 for all that is no MCP, but for some hundredths: a batch of some
-    /// 700 packets may allocate a little, and so may a second of packet time.
+    /// Most allocations of one unit. The goal is 0 for all that is no MCP, but for some hundredths: a block of some
+    /// 90 packets may allocate three times, and so may a second of packet time.
     pub(crate) allowed: f64,
     pub(crate) traffic: fn() -> Traffic,
 }
@@ -20,14 +20,14 @@ pub(crate) const GROWTH: f64 = 200.0;
 
 /// Every kind.
 pub(crate) const ALL: &[Scenario] = &[
-    Scenario { name: "opaque bytes, long flows", unit: "packet", allowed: 0.03, traffic: opaque },
-    Scenario { name: "TLS, long flows", unit: "packet", allowed: 0.03, traffic: tls },
-    Scenario { name: "one direction, long page", unit: "packet", allowed: 0.03, traffic: one_sided },
+    Scenario { name: "opaque bytes, long flows", unit: "packet", allowed: 0.04, traffic: opaque },
+    Scenario { name: "TLS, long flows", unit: "packet", allowed: 0.04, traffic: tls },
+    Scenario { name: "one direction, long page", unit: "packet", allowed: 0.04, traffic: one_sided },
     Scenario { name: "reordered pages", unit: "packet", allowed: 0.85, traffic: || pages_over(&wire(4), "packet") },
-    Scenario { name: "repeated segments", unit: "packet", allowed: 0.03, traffic: repeated },
-    Scenario { name: "keep-alive pages", unit: "exchange", allowed: 0.3, traffic: || pages_over(&wire(0), "") },
-    Scenario { name: "keep-alive pages, chunked", unit: "exchange", allowed: 0.3, traffic: chunked_pages },
-    Scenario { name: "keep-alive pages, gzip", unit: "exchange", allowed: 0.2, traffic: gzip_pages },
+    Scenario { name: "repeated segments", unit: "packet", allowed: 0.04, traffic: repeated },
+    Scenario { name: "keep-alive pages", unit: "exchange", allowed: 0.55, traffic: || pages_over(&wire(0), "") },
+    Scenario { name: "keep-alive pages, chunked", unit: "exchange", allowed: 0.55, traffic: chunked_pages },
+    Scenario { name: "keep-alive pages, gzip", unit: "exchange", allowed: 0.3, traffic: gzip_pages },
     Scenario { name: "keep-alive small JSON", unit: "exchange", allowed: 4.1, traffic: small_json },
     Scenario { name: "keep-alive JSON records", unit: "exchange", allowed: 610.0, traffic: large_json },
     Scenario { name: "keep-alive JSON, gzip chunked", unit: "exchange", allowed: 612.0, traffic: gzip_json },
