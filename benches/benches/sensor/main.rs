@@ -15,6 +15,7 @@
 
 mod coding;
 mod decode;
+mod dlp;
 mod engines;
 mod flows;
 mod frames;
@@ -45,6 +46,6 @@ criterion_group! {
     name = benches;
     config = config();
     targets = decode::benches, flows::benches, reassembly::benches, http1::benches, coding::benches, streams::benches,
-        json::benches, engines::benches, hosts::benches, path::benches
+        json::benches, engines::benches, dlp::benches, hosts::benches, path::benches
 }
 criterion_main!(benches);

@@ -81,7 +81,10 @@ pub(super) fn unproven(profiles: &Profiles) -> Vec<String> {
         .map(|(profile, e)| {
             let file = profiles.get(profile).map_or("", |p| p.file.as_str());
             let id = profiles.id(profile);
-            format!("{file}:{}: {id}/{} lacks an example that it must hit, or one that it must miss\n  help: {help}", e.line, e.id)
+            format!(
+                "{file}:{}: {id}/{} lacks an example that it must hit, or one that it must miss\n  help: {help}",
+                e.line, e.id
+            )
         })
         .collect()
 }

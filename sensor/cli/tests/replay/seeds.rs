@@ -4,7 +4,7 @@ use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 20] = [
+const TARGETS: [Target; 23] = [
     ("reader", capture::fuzz_reader),
     ("decode", net::fuzz_decode),
     ("fragments", net::fuzz_fragments),
@@ -21,10 +21,13 @@ const TARGETS: [Target; 20] = [
     ("keylog", proto::tls::keys::fuzz_keylog),
     ("tls_decrypt", proto::tls::decrypt::fuzz_tls_decrypt),
     ("quic", proto::quic::fuzz_quic),
+    ("codemode", mcp::fuzz_codemode),
     ("json", mcp::fuzz_json),
+    ("walk", mcp::fuzz_walk),
     ("headers", mcp::fuzz_headers),
     ("rules", detect::fuzz_rules),
     ("engine", detect::engine::fuzz_engine),
+    ("dlp", detect::dlp::fuzz_dlp),
 ];
 
 #[test]

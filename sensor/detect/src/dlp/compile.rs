@@ -62,8 +62,8 @@ impl Builder {
     pub(crate) fn profile(&mut self, raw: RawProfile, span: &Range<usize>, place: &Place<'_>) -> Vec<Wrong> {
         let mut wrong = Vec::new();
         let known = &mut self.profiles;
-        let index = u16::try_from(known.profiles.len()).unwrap_or(u16::MAX);
-        if known.profiles.len() >= MAX_PROFILES {
+        let index = u16::try_from(known.all.len()).unwrap_or(u16::MAX);
+        if known.all.len() >= MAX_PROFILES {
             wrong.push((span.clone(), format!("over {MAX_PROFILES} profiles"), "one profile can have many entries"));
             return wrong;
         }
@@ -90,7 +90,7 @@ impl Builder {
             wrong.append(&mut one.wrong);
             known.entries.extend(entry);
         }
-        known.profiles.push(Profile {
+        known.all.push(Profile {
             id: raw.id.into_inner(),
             name: raw.name,
             description: raw.description,
@@ -180,7 +180,8 @@ impl One<'_, '_> {
         } else if let Some(gate) = gate {
             gate
         } else if digits > 0 {
-            Gate::Digits
+            let pattern = raw.regex.as_ref().and_then(|text| Pattern::short(text.get_ref(), raw.nocase).ok());
+            Gate::Digits { fewest: pattern.map_or(0, |pattern| pattern.fewest_digits()) }
         } else {
             let at = raw.regex.as_ref().map_or(span.clone(), Spanned::span);
             let help = "give keyword = [\"…\"] that stands near, digits = N where every match has N digits in a row, or \
@@ -288,7 +289,8 @@ impl One<'_, '_> {
         }
         for word in list {
             if !KEYWORD.contains(&word.get_ref().len()) || word.get_ref().trim() != word.get_ref() {
-                let message = format!("a keyword has {} to {} bytes, none a blank at its ends", KEYWORD.start(), KEYWORD.end());
+                let message =
+                    format!("a keyword has {} to {} bytes, none a blank at its ends", KEYWORD.start(), KEYWORD.end());
                 self.fault(word.span(), message, "such as card or \"social security\"");
             }
         }

@@ -28,8 +28,8 @@ pub(super) struct Engine {
     words: Option<DFA>,
     /// What each of them leads to.
     leads: Vec<Vec<Lead>>,
-    /// The entries found by their digits, each with how many it asks for.
-    digits: Vec<(usize, usize)>,
+    /// The entries found by their digits.
+    digits: Vec<Want>,
     work: Pool<Work, fn() -> Work>,
 }
 
@@ -39,6 +39,16 @@ struct Lead {
     entry: usize,
     /// It is a keyword, and counts as a whole word only.
     keyword: bool,
+}
+
+/// An entry found by its digits.
+#[derive(Clone, Copy, Debug)]
+struct Want {
+    entry: usize,
+    /// So many in a row.
+    run: usize,
+    /// So many in a match.
+    all: usize,
 }
 
 /// A stretch of the text in which matches of an entry may begin or lie.
@@ -82,12 +92,16 @@ impl Engine {
         for (index, entry) in entries.iter().enumerate() {
             match &entry.gate {
                 Gate::Literals { literals, .. } => {
-                    literals.iter().for_each(|word| lead(word, Lead { entry: index, keyword: false }));
+                    for word in literals {
+                        lead(word, Lead { entry: index, keyword: false });
+                    }
                 }
                 Gate::Keywords => {
-                    entry.words.iter().for_each(|word| lead(word.as_bytes(), Lead { entry: index, keyword: true }));
+                    for word in &entry.words {
+                        lead(word.as_bytes(), Lead { entry: index, keyword: true });
+                    }
                 }
-                Gate::Digits => digits.push((index, entry.digits)),
+                Gate::Digits { fewest } => digits.push(Want { entry: index, run: entry.digits, all: *fewest }),
             }
         }
         let words = (!words.is_empty())
@@ -104,14 +118,7 @@ impl Engine {
         Self { words, leads, digits, work: Pool::new(Work::default) }
     }
 
-    pub(super) fn find(
-        &self,
-        entries: &[Entry],
-        wanted: ProfileSet,
-        name: &str,
-        text: &str,
-        hit: &mut dyn FnMut(Hit),
-    ) {
+    pub(super) fn find(&self, entries: &[Entry], wanted: ProfileSet, name: &str, text: &str, hit: &mut dyn FnMut(Hit)) {
         if text.len() < MIN_TEXT {
             return;
         }
@@ -183,9 +190,11 @@ impl<'a> Scan<'a> {
     }
 
     /// Looks at every n-th byte: no run of n digits passes unseen.
-    fn digits(&mut self, wants: &[(usize, usize)]) {
-        let wanted = |this: &Self, entry: usize| this.entry(entry).is_some();
-        let Some(step) = wants.iter().filter(|want| wanted(self, want.0)).map(|want| want.1).min() else { return };
+    fn digits(&mut self, wants: &[Want]) {
+        let wanted = |this: &Self, want: &&Want| this.entry(want.entry).is_some();
+        let Some(step) = wants.iter().filter(|want| wanted(self, want)).map(|want| want.run).min() else { return };
+        let reach =
+            wants.iter().filter_map(|want| self.entry(want.entry)).map(|entry| entry.max_len).max().unwrap_or(0);
         let bytes = self.text.as_bytes();
         let mut at = step.saturating_sub(1);
         while let Some(byte) = bytes.get(at) {
@@ -196,11 +205,16 @@ impl<'a> Scan<'a> {
             let (front, back) = bytes.split_at_checked(at).unwrap_or_default();
             let start = front.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |before| before + 1);
             let end = back.iter().position(|b| !b.is_ascii_digit()).map_or(bytes.len(), |after| at + after);
-            for &(index, digits) in wants {
-                if end - start >= digits
-                    && let Some(entry) = self.entry(index)
-                {
-                    self.region(index, start.saturating_sub(entry.max_len), end + entry.max_len);
+            let count = |reach: usize| {
+                let around = bytes.get(start.saturating_sub(reach)..min(end + reach, bytes.len()));
+                around.unwrap_or_default().iter().filter(|b| b.is_ascii_digit()).count()
+            };
+            // Dates and amounts have digits in a row too, but few around them.
+            let most = count(reach);
+            for want in wants.iter().filter(|want| end - start >= want.run && want.all <= most) {
+                let Some(entry) = self.entry(want.entry) else { continue };
+                if want.all <= want.run || count(entry.max_len) >= want.all {
+                    self.region(want.entry, start.saturating_sub(entry.max_len), end + entry.max_len);
                 }
             }
             at = end + step;

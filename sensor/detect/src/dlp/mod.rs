@@ -102,8 +102,8 @@ enum Gate {
     Literals { literals: Vec<Vec<u8>>, lead: usize },
     /// Its keywords.
     Keywords,
-    /// Its run of digits.
-    Digits,
+    /// Its run of digits. Every match has at least `fewest` of them in all.
+    Digits { fewest: usize },
 }
 
 /// One profile.
@@ -132,14 +132,14 @@ pub struct Profile {
 /// All profiles of a rule set. Immutable and shared; the default has none. What is not asked for is never built.
 #[derive(Default)]
 pub struct Profiles {
-    profiles: Vec<Profile>,
+    all: Vec<Profile>,
     entries: Vec<Entry>,
     engine: OnceLock<Engine>,
 }
 
 impl fmt::Debug for Profiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Profiles").field("profiles", &self.profiles).finish_non_exhaustive()
+        f.debug_struct("Profiles").field("profiles", &self.all).finish_non_exhaustive()
     }
 }
 
@@ -213,17 +213,17 @@ const fn bit(profile: u16) -> u128 {
 impl Profiles {
     /// There is none.
     pub fn is_empty(&self) -> bool {
-        self.profiles.is_empty()
+        self.all.is_empty()
     }
 
     /// Number of profiles.
     pub fn len(&self) -> usize {
-        self.profiles.len()
+        self.all.len()
     }
 
     /// The index of the profile of that id.
     pub fn index_of(&self, id: &str) -> Option<u16> {
-        self.profiles.iter().position(|profile| profile.id == id).and_then(|at| at.try_into().ok())
+        self.all.iter().position(|profile| profile.id == id).and_then(|at| at.try_into().ok())
     }
 
     /// The id of a profile; empty where there is no such.
@@ -233,7 +233,7 @@ impl Profiles {
 
     /// All ids, in the order of indexes.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.profiles.iter().map(|profile| profile.id.as_str())
+        self.all.iter().map(|profile| profile.id.as_str())
     }
 
     /// How bad a hit of a profile is by itself.
@@ -248,12 +248,12 @@ impl Profiles {
 
     /// A profile by its index.
     pub fn get(&self, profile: u16) -> Option<&Profile> {
-        self.profiles.get(usize::from(profile))
+        self.all.get(usize::from(profile))
     }
 
     /// All profiles, in the order of indexes.
     pub fn iter(&self) -> impl Iterator<Item = &Profile> {
-        self.profiles.iter()
+        self.all.iter()
     }
 
     /// The entries of a profile.
@@ -272,4 +272,31 @@ impl Profiles {
             self.engine.get_or_init(|| Engine::new(&self.entries)).find(&self.entries, wanted, name, text, hit);
         }
     }
+}
+
+/// Looks for everything that is shipped: hits lie inside the text, in order, on character boundaries, and a text gives the
+/// same hits after another.
+#[doc(hidden)]
+pub fn fuzz_dlp(data: &[u8]) {
+    use crate::rules::{builtin, compile};
+    use std::sync::{Arc, LazyLock};
+    static SHIPPED: LazyLock<Option<Arc<Profiles>>> =
+        LazyLock::new(|| compile(&builtin()).ok().map(|rules| Arc::clone(rules.dlp())));
+    let Some(profiles) = SHIPPED.as_deref() else { return };
+    let text = String::from_utf8_lossy(data);
+    let (name, text) = text.split_once('\n').unwrap_or(("", &text));
+    let all: ProfileSet = (0..u16::try_from(profiles.len()).unwrap_or(0)).collect();
+    let found = || {
+        let mut found = Vec::new();
+        profiles.find_named(all, name, text, &mut |hit| {
+            assert!(text.get(hit.range.clone()).is_some_and(|value| !value.is_empty()), "a hit outside the text");
+            found.push(hit);
+        });
+        found
+    };
+    let first = found();
+    assert!(first.is_sorted_by_key(|hit| hit.range.start), "hits out of order");
+    assert_eq!(first, found(), "what was found before changes what is found");
+    let (front, _) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    profiles.find(all, front, &mut |_| {});
 }

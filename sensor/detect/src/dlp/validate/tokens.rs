@@ -152,7 +152,10 @@ mod tests {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926, "the check value of the algorithm");
         assert!(crc32_base62("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"), "the example GitHub gives");
         assert!(!crc32_base62("ghp_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq18"));
-        assert!(bech32("A12UEL5L") && bech32("an83characterlonghumanreadablepartthatcontainsthenumber1andtheexcludedcharactersbio1tt5tgs"));
+        assert!(
+            bech32("A12UEL5L")
+                && bech32("an83characterlonghumanreadablepartthatcontainsthenumber1andtheexcludedcharactersbio1tt5tgs")
+        );
         assert!(!bech32("A12UEL5M") && !bech32("1") && !bech32("nothing"));
     }
 
@@ -165,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_token_is_one_by_its_header() {
-        let good = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIn0.c2lnbmF0dXJl";
+        let good =
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIn0.c2lnbmF0dXJl";
         assert!(jwt(good));
         for bad in ["a.b.c", "eyJhIjoxfQ.eyJhIjoxfQ.x", &good.replacen('.', "", 1), &format!("{good}.more")] {
             assert!(!jwt(bad), "{bad}");
@@ -179,7 +183,9 @@ mod tests {
             let text = format!("-----BEGIN PRIVATE KEY-----{end}{key}{end}-----END PRIVATE KEY-----");
             assert!(pem(&text), "{end:?}");
         }
-        let old = format!("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: X,1\n\n{key}\n-----END RSA PRIVATE KEY-----");
+        let old = format!(
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: X,1\n\n{key}\n-----END RSA PRIVATE KEY-----"
+        );
         assert!(pem(&old));
         for bad in ["...", "your key here", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", ""] {
             assert!(!pem(&format!("-----BEGIN PRIVATE KEY-----\n{bad}\n-----END PRIVATE KEY-----")), "{bad}");
