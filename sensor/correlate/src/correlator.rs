@@ -12,7 +12,7 @@ use crate::trace::assess;
 use crate::unit::{ExchangeKey, Open, Unit};
 use crate::who::Who;
 use crate::{Options, detection};
-use detect::{Assessment, Behind, Confidence, Observation, Update, What};
+use detect::{Action, Assessment, Behind, Confidence, Observation, Update, What};
 use net::{Place, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -383,7 +383,10 @@ impl Correlator {
         for unit in std::iter::once(&open.primary).chain(&open.extra) {
             let (assessment, _) = assess(open, unit);
             let raised = matches!(assessment, Assessment::Mcp(c) if c >= Confidence::Likely && unit.written.is_none_or(|w| w < Confidence::Likely));
-            let acted = open.acted_on(unit).is_some();
+            // What was only changed is told with its answer, unless it was told without that before.
+            let changed = |acted: &detect::Acted| matches!(acted.taken, Action::Redact | Action::Filter);
+            let waits = |acted| changed(acted) && unit.written.is_none() && !open.over;
+            let acted = open.acted_on(unit).is_some_and(|acted| !waits(acted));
             let undecided = unit.written.is_none() || raised;
             if acted || (undecided && complete(open, unit, assessment)) {
                 ready.push(unit.seq);

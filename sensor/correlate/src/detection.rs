@@ -4,11 +4,11 @@ use crate::Options;
 use crate::conversation::Conversation;
 use crate::decide::ordered;
 use crate::proxy::user_of;
-use crate::ruling::{Found, decision, expired, inner_tools, profiles};
 use crate::record::{
     ActionRecord, Auth, Call, Detection, Endpoint, Flow, Http, Jwt, LimitsMet, Mcp, SCHEMA, SessionRecord, Source, Tls,
     User,
 };
+use crate::ruling::{Found, decision, expired, inner_tools, profiles};
 use crate::servers::mcp_of;
 use crate::unit::{CallState, Open, Unit};
 use crate::who::Who;
@@ -290,6 +290,7 @@ pub(crate) fn build(
         limits: LimitsMet {
             body_truncated_at: open.ended.iter().flatten().find_map(|e| e.truncated_at),
             undecoded: undecoded.map(str::to_owned),
+            content_unread: unit.contents().any(|content| content.unread),
         },
     }
 }

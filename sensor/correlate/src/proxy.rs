@@ -2,6 +2,7 @@
 
 use crate::correlator::{Correlator, Out};
 use crate::record::{ActionRecord, NoticeCode, User, UserFrom};
+use crate::ruling::expired;
 use crate::unit::{Open, Unit};
 use detect::{Acted, FlowFacts, ProxyFacts, ProxyNews};
 use net::Timestamp;
@@ -79,7 +80,7 @@ pub(crate) fn action_of(acted: &Acted) -> ActionRecord {
         cause: acted.cause.to_owned(),
         dry_run: acted.decision.dry_run,
         delivered: acted.taken.stops().then(|| acted.delivered.to_owned()),
-        reason: acted.reason.map(str::to_owned),
+        reason: acted.reason.map(str::to_owned).or_else(|| acted.decision.expired.as_ref().map(expired)),
     }
 }
 

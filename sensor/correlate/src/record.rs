@@ -375,6 +375,9 @@ pub struct LimitsMet {
     /// Why a content coding could not be taken off; `tls` or `quic` where all that was said is encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undecoded: Option<String>,
+    /// A message was too long for what policies ask of its content, or no JSON to its end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub content_unread: bool,
 }
 
 /// The record of one request with its answer and all we concluded.

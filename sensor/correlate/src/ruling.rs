@@ -21,8 +21,9 @@ pub(crate) struct Found<'a> {
 /// What is done about it.
 pub(crate) fn decision(options: &Options, open: &Open, unit: &Unit, found: &Found<'_>) -> Decision {
     let generation = &options.generation;
-    if generation.rules.policies().rules().is_empty() {
-        return generation.policy.decide(found.classification, found.confidence);
+    let plain = || generation.policy.decide(found.classification, found.confidence);
+    if generation.rules.policies().rules().is_empty() && !plain().action.interferes() {
+        return plain();
     }
     let request = open.request.as_deref();
     let named = request.map(|r| r.host.as_str()).or(open.contact.as_deref().map(|c| c.host.as_str()));
@@ -55,14 +56,14 @@ pub(crate) fn decision(options: &Options, open: &Open, unit: &Unit, found: &Foun
 /// The messages of a unit.
 fn facets(unit: &Unit) -> Vec<Facet<'_>> {
     let mut all = Vec::new();
-    for call in &unit.calls {
+    for call in unit.calls.iter().chain(&unit.notes) {
         let (method, name) = (Some(call.method.as_str()), call.name.as_deref());
         Facet::add(&mut all, call.dir, method, name, call.content.as_deref());
         if let Some(content) = &call.answer_content {
             Facet::add(&mut all, call.dir.reverse(), method, name, Some(content));
         }
     }
-    let called = |method: &String| unit.calls.iter().any(|call| call.method == *method);
+    let called = |method: &String| unit.calls.iter().chain(&unit.notes).any(|call| call.method == *method);
     let others = unit.told.methods.iter().filter(|method| !called(method));
     for method in others {
         Facet::add(&mut all, Direction::ToServer, Some(method), None, None);
@@ -78,7 +79,11 @@ pub(crate) fn expired(policy: &PolicyId) -> String {
 impl Unit {
     /// What its calls and answers hold.
     pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
-        self.calls.iter().flat_map(|call| [call.content.as_deref(), call.answer_content.as_deref()]).flatten()
+        self.calls
+            .iter()
+            .chain(&self.notes)
+            .flat_map(|call| [call.content.as_deref(), call.answer_content.as_deref()])
+            .flatten()
     }
 }
 

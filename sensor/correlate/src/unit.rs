@@ -201,6 +201,8 @@ pub(crate) struct Unit {
     pub(crate) deadline: Timestamp,
     pub(crate) due: bool,
     pub(crate) calls: Vec<CallState>,
+    /// Notifications that name or hold something, for policies: a lenient server calls a tool for one, too.
+    pub(crate) notes: Vec<CallState>,
     pub(crate) told: Told,
     pub(crate) signals: Signals,
     pub(crate) mismatch: bool,
@@ -230,6 +232,7 @@ impl Unit {
             deadline: ts.plus(Self::PATIENCE),
             due: false,
             calls: Vec::new(),
+            notes: Vec::new(),
             told: Told::default(),
             signals: Signals::default(),
             mismatch: false,
@@ -256,28 +259,35 @@ impl Unit {
         };
         let early = |(id, ..): &EarlyAnswer| size_of::<EarlyAnswer>() + limits::id(id);
         // A list has room for up to twice what is in it.
-        let lists = 2 * (self.signals.len() * size_of::<Signal>() + self.calls.len() * size_of::<CallState>());
+        let kept = self.calls.len() + self.notes.len();
+        let lists = 2 * (self.signals.len() * size_of::<Signal>() + kept * size_of::<CallState>());
         lists
             + self.told.bytes()
             + self.signals.iter().map(signal).sum::<usize>()
-            + self.calls.iter().map(call).sum::<usize>()
+            + self.calls.iter().chain(&self.notes).map(call).sum::<usize>()
             + self.early.iter().map(early).sum::<usize>()
     }
 
-    /// Adds a request as a call.
+    /// Adds a request as a call, or a notification that says more than its method.
     pub(crate) fn call(&mut self, seen: &MessageSeen) {
         let m = &seen.message;
-        let (Kind::Request, Some(method)) = (m.kind(), &m.method) else { return };
-        if self.calls.len() >= MAX_CALLS {
+        let params = m.params.as_ref();
+        let name = params.and_then(|p| p.name.clone().or_else(|| p.uri.clone()));
+        let kept = match m.kind() {
+            Kind::Request => &mut self.calls,
+            Kind::Notification if name.is_some() || seen.content.is_some() => &mut self.notes,
+            _ => return,
+        };
+        let Some(method) = &m.method else { return };
+        if kept.len() >= MAX_CALLS {
             self.calls_not_kept += 1;
             return;
         }
-        let params = m.params.as_ref();
-        self.calls.push(CallState {
+        kept.push(CallState {
             id: m.id.clone(),
             dir: seen.dir,
             method: method.clone(),
-            name: params.and_then(|p| p.name.clone().or_else(|| p.uri.clone())),
+            name,
             arguments: params.and_then(|p| p.arguments.clone()),
             strong: seen.shows(),
             ts: seen.ts,
@@ -285,7 +295,9 @@ impl Unit {
             content: seen.content.clone(),
             answer_content: None,
         });
-        self.answer_early();
+        if m.kind() == Kind::Request {
+            self.answer_early();
+        }
     }
 
     /// Keeps an answer for a call that may still come.

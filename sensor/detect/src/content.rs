@@ -121,7 +121,11 @@ impl KeptText {
             return None;
         }
         let Some(text) = self.of(message).filter(|_| !message.cut) else {
-            return Some(Arc::new(Content { unread: true, inner_incomplete: program == CodeMode::Yes, ..Content::default() }));
+            return Some(Arc::new(Content {
+                unread: true,
+                inner_incomplete: program == CodeMode::Yes,
+                ..Content::default()
+            }));
         };
         let reading = Reading { policies, profiles, wanted: policies.wanted(dir), program, dir };
         let content = reading.read(&mcp::utf8_form(text));

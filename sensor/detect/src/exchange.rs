@@ -428,6 +428,11 @@ impl Exchange {
         self.progress(dir, inspector);
     }
 
+    /// Bodies in `dir` come with the content coding off, whatever their head says. To be said before the first byte.
+    pub fn plain(&mut self, dir: Direction) {
+        dir.of_mut(&mut self.sides).coding = None;
+    }
+
     /// A WebSocket message is complete.
     pub fn message_end(&mut self, ts: Timestamp, dir: Direction) {
         if !self.websocket {

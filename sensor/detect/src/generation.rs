@@ -12,6 +12,7 @@ const MAX_EXCERPT: usize = 150;
 
 /// What may come of something of which only the beginning is known.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each may come of it or may not")]
 pub struct Outlook {
     /// A policy matches whatever comes.
     pub settled: Option<Decision>,
@@ -21,6 +22,10 @@ pub struct Outlook {
     pub acts: bool,
     /// A policy may match that lets it pass.
     pub lets_pass: bool,
+    /// What comes back may be stopped or changed, in earnest.
+    pub answers: bool,
+    /// Data may be taken out of what is asked, in earnest.
+    pub redacts: bool,
 }
 
 /// Rules, scope and policy in force. An exchange keeps the generation it began with.
@@ -62,6 +67,11 @@ impl Generation {
         })
     }
 
+    /// Whether what is done depends on single messages.
+    pub fn has_policies(&self) -> bool {
+        !self.rules.policies().rules().is_empty()
+    }
+
     /// Whether anything asks to stop or change traffic, be it only in pretence.
     pub fn asks_to_act(&self) -> bool {
         self.policy.asks_to_stop() || self.rules.policies().rules().iter().any(|rule| rule.action.interferes())
@@ -86,6 +96,9 @@ impl Generation {
             outlook.asks |= rule.action.interferes();
             outlook.acts |= rule.action.interferes() && !rule.dry_run;
             outlook.lets_pass |= !rule.action.stops() || rule.dry_run;
+            let earnest = rule.action.interferes() && !rule.dry_run;
+            outlook.answers |= earnest && rule.acts_on_answers();
+            outlook.redacts |= earnest && rule.redacts_requests();
         });
         if !sure {
             let confidences = [Confidence::Possible, Confidence::Likely, Confidence::Confirmed];
@@ -97,13 +110,16 @@ impl Generation {
         }
         outlook
     }
-    /// What is done about what was seen, with its messages.
+
+    /// What is done about what was seen, with its messages. Who is [led](Self::leads_to) to a server gets in there.
     pub fn decide(&self, subject: &Subject<'_>, facets: &[Facet<'_>]) -> Decision {
         let class = Classification::ALL.into_iter().find(|class| subject.classes == Classes::from(*class));
         let otherwise = || match (class, subject.confidence) {
             (Some(class), Some(confidence)) => self.policy.decide(class, confidence),
             _ => Decision::LOG,
         };
-        self.rules.policies().decide(subject, facets, otherwise)
+        let decision = self.rules.policies().decide(subject, facets, otherwise);
+        let gets_in = decision.action.interferes() && self.leads_to(subject.host, subject.port);
+        if gets_in { Decision::LOG } else { decision }
     }
 }

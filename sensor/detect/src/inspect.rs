@@ -4,8 +4,8 @@ use crate::content::KeptText;
 use crate::rules::{BodyState, RuleSet};
 use crate::{Content, Hits, Scratch, Side, Signal, SignalKind};
 use mcp::{BodyKind, Doubt, Message, Standing};
-use proto::coding::{Codings, Decoder, Stop, Unsupported};
 use net::Direction;
+use proto::coding::{Codings, Decoder, Stop, Unsupported};
 use proto::sse::{self, Parser};
 use std::sync::Arc;
 
@@ -406,7 +406,17 @@ impl Inspector {
                 let reader = &mut self.reader;
                 let (total, count) = (&mut self.total, &mut scratch.stats.sse_events);
                 let document = &mut self.document;
-                let mut events = Events { reader, kept: &mut self.kept, of: (rules, dir), head, total, document, limits, count, news };
+                let mut events = Events {
+                    reader,
+                    kept: &mut self.kept,
+                    of: (rules, dir),
+                    head,
+                    total,
+                    document,
+                    limits,
+                    count,
+                    news,
+                };
                 parser.feed(bytes, &mut events);
             }
             Mode::Patterns | Mode::Skip | Mode::Undecided => {}
@@ -438,7 +448,17 @@ impl Inspector {
                 reader.gap(n, &mut |m| news.message(m, true, &unread));
                 let (total, count) = (&mut self.total, &mut scratch.stats.sse_events);
                 let document = &mut self.document;
-                let mut events = Events { reader, kept: &mut self.kept, of: (rules, dir), head, total, document, limits, count, news };
+                let mut events = Events {
+                    reader,
+                    kept: &mut self.kept,
+                    of: (rules, dir),
+                    head,
+                    total,
+                    document,
+                    limits,
+                    count,
+                    news,
+                };
                 parser.gap(&mut events);
             }
             mode @ Mode::Undecided => *mode = Mode::Skip,
@@ -494,7 +514,17 @@ impl Inspector {
                 let reader = &mut self.reader;
                 let (total, count) = (&mut self.total, &mut scratch.stats.sse_events);
                 let document = &mut self.document;
-                let mut events = Events { reader, kept: &mut self.kept, of: (rules, dir), head, total, document, limits, count, news };
+                let mut events = Events {
+                    reader,
+                    kept: &mut self.kept,
+                    of: (rules, dir),
+                    head,
+                    total,
+                    document,
+                    limits,
+                    count,
+                    news,
+                };
                 parser.finish(&mut events);
             }
             Mode::Patterns | Mode::Skip | Mode::Undecided => {}

@@ -42,8 +42,8 @@ pub use observation::{
     ProxyFacts, ProxyNews, RequestSeen, ResponseSeen, SideEnd, Update, What,
 };
 pub use policy::{
-    BLANKS, Classes, Decision, Facet, Needs, Policies, Policy, PolicyError, PolicyId, RawAction, RawActions, Reach, Rule, Stage, Subject,
-    Tried, fill,
+    BLANKS, Classes, Decision, Facet, Needs, Policies, Policy, PolicyError, PolicyId, RawAction, RawActions, Reach,
+    Rule, Stage, Subject, Tried, fill,
 };
 pub use scope::{
     Cidr, HostPattern, RawNetworks, RawPortals, RawScope, RawServer, RawServerTable, RawServers, Scope, ScopeError,

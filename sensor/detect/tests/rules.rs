@@ -85,7 +85,7 @@ fn the_built_in_packs_compile_and_prove_themselves() {
     assert!(rules.hash().starts_with("sha256:") && rules.hash().len() == 71, "{}", rules.hash());
     assert_eq!(
         rules.packs().iter().map(|p| p.id.as_str()).collect::<Vec<_>>(),
-        ["cloudflare-mcp-v1", "mcp.core", "mcp.hosts"]
+        ["cloudflare-mcp-v1", "dlp.core", "mcp.core", "mcp.hosts"]
     );
 }
 
@@ -323,8 +323,8 @@ fn refused_files_say_where_and_why() {
         ("syntax", "[pack\n".to_owned(), 1, 6, "", "unclosed table"),
         ("no pack", String::new(), 1, 1, "", "no [pack]"),
         ("unknown part", with_pack("[[rule]]\n"), 4, 3, "rule", "no such part"),
-        ("policy", with_pack("[[policy]]\nid = \"x\"\n"), 4, 3, "policy", "reads signatures only"),
-        ("one bracket", with_pack("[signature]\n"), 4, 2, "signature", "not a list of signatures"),
+        ("later", with_pack("[[threshold]]\nid = \"x\"\n"), 4, 3, "threshold", "signatures and policies only"),
+        ("one bracket", with_pack("[signature]\n"), 4, 2, "signature", "not a list of signature tables"),
         ("unknown key", signature("on = \"host\"\nhosts = [\"x\"]\n"), 8, 1, "hosts", "unknown field"),
         (
             "unknown field",

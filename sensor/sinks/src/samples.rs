@@ -191,7 +191,7 @@ fn detection(text: &str) -> Detection {
             delivered: Some(text.into()),
             reason: Some(text.into()),
         },
-        limits: LimitsMet { body_truncated_at: Some(1), undecoded: Some(text.into()) },
+        limits: LimitsMet { body_truncated_at: Some(1), undecoded: Some(text.into()), content_unread: true },
     }
 }
 

@@ -188,7 +188,7 @@ fn why_severity(severity: &str, confidence: &str, class: &str) -> String {
     if severity == base {
         format!("as for any {} that is {confidence}", class.replace('_', " "))
     } else {
-        format!("a signature raises it from {base}")
+        format!("a signature, a policy or the name of the host raises it from {base}")
     }
 }
 

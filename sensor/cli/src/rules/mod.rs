@@ -2,6 +2,7 @@
 
 mod explain;
 mod policies;
+mod profiles;
 mod source;
 mod structure;
 
@@ -10,7 +11,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::log::Log;
 use crate::{suggest, words};
-use detect::rules::{self, Cost, EngineChoice, EngineKind, RuleError, RuleSet, Signature};
+use detect::rules::{self, Cost, EngineChoice, EngineKind, RuleError, RuleSet, RuleText, Signature};
 use detect::{Generation, Severity, Weight};
 use sinks::safe::safe;
 use source::Source;
@@ -23,9 +24,24 @@ use std::sync::Arc;
 /// Faults told at once; more only tire.
 const MAX_TOLD: usize = 50;
 
-/// The rules in force: the built-in pack unless it is left out, and every directory named.
+/// The rules in force: the built-in packs unless they are left out, and every directory named. Profiles of data only
+/// where a rule file speaks of such: nothing else asks for them, and they take time and memory to read.
 pub(crate) fn load(config: &Config, log: &Log) -> Result<RuleSet, Failure> {
-    compile(&sources(config, log)?, config.builtin_rules, config.engine)
+    let sources = sources(config, log)?;
+    let mut builtin = builtin(config.builtin_rules);
+    if !sources.iter().any(|source| source.mentions("dlp")) {
+        builtin.retain(|pack| pack.file != rules::DLP_PACK);
+    }
+    compile(&sources, builtin, config.engine)
+}
+
+/// The same with all profiles, for people to look at.
+fn load_all(config: &Config, log: &Log) -> Result<RuleSet, Failure> {
+    compile(&sources(config, log)?, builtin(config.builtin_rules), config.engine)
+}
+
+fn builtin(wanted: bool) -> Vec<RuleText<'static>> {
+    if wanted { rules::builtin().into() } else { Vec::new() }
 }
 
 fn sources(config: &Config, log: &Log) -> Result<Vec<Source>, Failure> {
@@ -40,9 +56,9 @@ fn sources(config: &Config, log: &Log) -> Result<Vec<Source>, Failure> {
     Ok(sources)
 }
 
-fn compile(sources: &[Source], builtin: bool, engine: EngineChoice) -> Result<RuleSet, Failure> {
+fn compile(sources: &[Source], builtin: Vec<RuleText<'_>>, engine: EngineChoice) -> Result<RuleSet, Failure> {
     let lists: Vec<_> = sources.iter().map(|source| move |name: &str| source.list(name)).collect();
-    let mut texts: Vec<_> = if builtin { rules::builtin().into() } else { Vec::new() };
+    let mut texts = builtin;
     texts.extend(sources.iter().zip(&lists).map(|(source, lists)| source.text(lists)));
     rules::compile_for(&texts, engine).map_err(|errors| Failure::usage(told(&errors)))
 }
@@ -73,7 +89,7 @@ impl Chosen {
     }
 
     fn compile(&self, engine: EngineChoice) -> Result<RuleSet, Failure> {
-        compile(&self.sources, self.builtin, engine)
+        compile(&self.sources, builtin(self.builtin), engine)
     }
 }
 
@@ -108,7 +124,7 @@ fn plural(n: usize, what: &str) -> String {
 
 pub(crate) fn run(common: &Common, command: &Rules, log: &Log) -> Outcome {
     let chosen = |paths: &[PathBuf]| Chosen::new(common, paths, log);
-    let in_force = || load(&config(common)?, log);
+    let in_force = || load_all(&config(common)?, log);
     let text = match command {
         Rules::Check { paths, strict, verbose } => {
             let chosen = chosen(paths)?;
@@ -119,8 +135,11 @@ pub(crate) fn run(common: &Common, command: &Rules, log: &Log) -> Outcome {
         Rules::Show { id } => show(&in_force()?, id)?,
         Rules::Explain { events, id, http } => {
             let config = config(common)?;
-            let generation =
-                Arc::new(Generation { rules: load(&config, log)?, scope: config.scope, policy: config.policy.clone() });
+            let generation = Arc::new(Generation {
+                rules: load_all(&config, log)?,
+                scope: config.scope,
+                policy: config.policy.clone(),
+            });
             match (events, id, http) {
                 (Some(events), Some(id), _) => explain::event(events, id, &generation)?,
                 (_, _, Some(http)) => explain::http(http, &generation)?,
@@ -143,10 +162,16 @@ fn config(common: &Common) -> Result<Config, Failure> {
 /// Body patterns are told of always, those of short fields where asked for.
 fn check(rules: &RuleSet, strict: bool, verbose: bool, quiet: bool) -> Result<String, Failure> {
     if strict {
-        let lacking: Vec<String> =
+        let mut lacking: Vec<String> =
             rules::unproven(rules).iter().filter_map(|i| rules.signature(*i)).map(unproven).collect();
+        let mut told = Vec::from([plural(lacking.len(), "signature")]);
+        let of_profiles = profiles::unproven(rules.dlp());
+        if !of_profiles.is_empty() {
+            told.push(format!("{} of profiles", plural(of_profiles.len(), "entry")));
+            lacking.extend(of_profiles);
+        }
         if !lacking.is_empty() {
-            let n = plural(lacking.len(), "signature");
+            let n = told.join(" and ");
             return Err(Failure::usage(format!("{}\n{n} not proven by examples", lacking.join("\n"))));
         }
     }
@@ -156,7 +181,12 @@ fn check(rules: &RuleSet, strict: bool, verbose: bool, quiet: bool) -> Result<St
         0 => String::new(),
         n => format!(", {}", plural(n, "policy")),
     };
-    let mut out = format!("ok: {packs}, {signatures}{policies}, {hosts}\npattern engine {}\n", rules.engine_and_why());
+    let data = match rules.dlp().len() {
+        0 => String::new(),
+        n => format!(", {}", plural(n, "profile")),
+    };
+    let mut out =
+        format!("ok: {packs}, {signatures}{policies}{data}, {hosts}\npattern engine {}\n", rules.engine_and_why());
     let rows: Vec<[String; 5]> = rules::report(rules)
         .into_iter()
         .filter(|r| !quiet && (verbose || r.cost != Cost::ShortField))
@@ -196,7 +226,15 @@ fn test(chosen: &Chosen) -> Result<String, Failure> {
         let rules = chosen.compile(EngineChoice::Only(engine))?;
         let examples = rules.signatures().iter().filter(|s| s.enabled).map(|s| s.examples.len()).sum::<usize>();
         run = format!("{} of {}", plural(examples, "example"), plural(rules.signatures().len(), "signature"));
+        let of_profiles = profiles::examples(rules.dlp());
+        if of_profiles > 0 {
+            let _ = write!(run, " and {of_profiles} of {}", plural(rules.dlp().len(), "profile"));
+        }
         engines.push(engine.name());
+        for f in detect::dlp::run_dlp_examples(rules.dlp()) {
+            let what = format!("{} {}\n  example: {}", f.id, f.why, f.text);
+            failures.entry((f.file, f.line, what)).or_default().push(engine.name());
+        }
         for f in rules::run_examples(&rules) {
             let what = format!("{} {}\n  example: {}", f.id, f.why, f.text);
             failures.entry((f.file, f.line, what)).or_default().push(engine.name());
@@ -219,7 +257,8 @@ fn list(rules: &RuleSet, json: bool) -> String {
     let signatures = rules.signatures().iter();
     if json {
         let policies = rules.policies().rules().iter().map(policies::line);
-        return signatures.map(line).chain(policies).map(|line| line.to_string() + "\n").collect();
+        let profiles = profiles::lines(rules.dlp());
+        return signatures.map(line).chain(policies).chain(profiles).map(|line| line.to_string() + "\n").collect();
     }
     let rows = signatures.map(|s| {
         let name = if s.enabled { s.name.clone() } else { format!("(off) {}", s.name) };
@@ -229,6 +268,10 @@ fn list(rules: &RuleSet, json: bool) -> String {
     if !rules.policies().rules().is_empty() {
         out.push('\n');
         out += &columns(["POLICY", "ACTION", "DESCRIPTION", "FILE"], policies::rows(rules.policies()));
+    }
+    if !rules.dlp().is_empty() {
+        out.push('\n');
+        out += &columns(["PROFILE", "ENTRIES", "SEVERITY", "PACK", "NAME"], profiles::rows(rules.dlp()));
     }
     out
 }
@@ -244,6 +287,11 @@ fn line(s: &Signature) -> serde_json::Value {
 fn show(rules: &RuleSet, id: &str) -> Result<String, Failure> {
     if let Some(rule) = rules.policies().rules().iter().find(|rule| rule.id == id) {
         return Ok(policies::show(rule));
+    }
+    if let Some(lines) = profiles::show(rules.dlp(), id) {
+        return Ok(lines
+            .iter()
+            .fold(String::new(), |out, (name, value)| out + &format!("{name:<12}{}\n", safe(value))));
     }
     let Some(s) = rules.signatures().iter().find(|s| s.id == id) else {
         if let Some(meaning) = structure::meaning(id) {

@@ -1,6 +1,8 @@
 //! Policies for people: which there are, what is odd about them, and which of them an event was held against.
 
-use detect::{Classes, Classification, Confidence, Facet, Generation, Policies, Rule, Severity, Signal, Stage, Subject};
+use detect::{
+    Classes, Classification, Confidence, Facet, Generation, Policies, Rule, Severity, Signal, Stage, Subject,
+};
 use net::{Direction, Timestamp};
 use serde_json::{Value, json};
 use sinks::safe::safe;
@@ -26,7 +28,11 @@ pub(super) fn line(rule: &Rule) -> Value {
 }
 
 fn conditions(rule: &Rule) -> Value {
-    rule.wanted().into_iter().map(|(key, wanted)| (key.to_owned(), Value::String(wanted))).collect::<serde_json::Map<_, _>>().into()
+    rule.wanted()
+        .into_iter()
+        .map(|(key, wanted)| (key.to_owned(), Value::String(wanted)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// All of a policy.
@@ -74,13 +80,16 @@ pub(super) fn explained(event: &Value, generation: &Generation) -> String {
             if facets.is_empty() { vec![None] } else { facets.iter().map(Some).collect() };
         let tried: Vec<_> = each.iter().map(|facet| rule.try_all(&subject, *facet)).collect();
         // Of several messages the one that comes nearest.
-        let Some(best) = tried.into_iter().min_by_key(|tried| tried.iter().filter(|t| !t.met).count()) else { continue };
+        let Some(best) = tried.into_iter().min_by_key(|tried| tried.iter().filter(|t| !t.met).count()) else {
+            continue;
+        };
         let matches = best.iter().all(|tried| tried.met);
         let word = if matches { "matches" } else { "does not match" };
         let _ = writeln!(out, "  {} ({}) {word}", rule.id, rule.action.word());
         for tried in best {
             let met = if tried.met { "yes" } else { "no " };
-            let found = if tried.condition == "arguments" { "values are not kept in events".to_owned() } else { tried.found };
+            let found =
+                if tried.condition == "arguments" { "values are not kept in events".to_owned() } else { tried.found };
             let _ = writeln!(out, "    {met} {} = {}; was: {}", tried.condition, safe(&tried.wanted), safe(&found));
         }
         if matches {
@@ -88,7 +97,11 @@ pub(super) fn explained(event: &Value, generation: &Generation) -> String {
             return out;
         }
     }
-    let _ = writeln!(out, "  {} left: [actions] of the configuration says what is done.", if policies.rules().is_empty() { "No policy" } else { "No other policy" });
+    let _ = writeln!(
+        out,
+        "  {} left: [actions] of the configuration says what is done.",
+        if policies.rules().is_empty() { "No policy" } else { "No other policy" }
+    );
     out
 }
 
@@ -146,7 +159,11 @@ impl<'e> Told<'e> {
             classes: self.classes,
             confidence: self.confidence,
             severity: self.severity,
-            host: self.text("/http/host").or(self.text("/tls/sni")).or(self.text("/flow/server/ip")).unwrap_or_default(),
+            host: self
+                .text("/http/host")
+                .or(self.text("/tls/sni"))
+                .or(self.text("/flow/server/ip"))
+                .unwrap_or_default(),
             port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
             path: self.text("/http/path").unwrap_or_default(),
             client: client.and_then(|ip| ip.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),

@@ -49,6 +49,11 @@ impl Source {
         RuleText { file: &self.name, text: &self.text, lists }
     }
 
+    /// Whether its text holds this word anywhere.
+    pub(super) fn mentions(&self, word: &str) -> bool {
+        self.text.contains(word)
+    }
+
     /// Reads a list that the file names.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ What somebody may do so that the sensor reads other bytes than the receiver, or 
 Each line is a capture that the tests generate (`sensor/testkit/src/hostile`) and replay, cut at random and with one and
 two threads; behind each comes a plain MCP conversation that must still be found. This page is written by those tests,
 `RENEW_HOSTILE_INPUT=1 cargo test -p cli --test hostile page`, but for its last parts: [floods](#floods),
-[limits](#limits), and [damaged captures](#damaged-captures).
+[limits](#limits), [damaged captures](#damaged-captures) and [programs](#programs).
 
 - **must be found**: the standards settle what the receiver reads, and it is MCP: `likely` or `confirmed` is demanded.
 - **found or a notice**: receivers differ, or may differ. A detection of any confidence, or a notice about this very

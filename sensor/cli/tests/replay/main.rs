@@ -14,6 +14,8 @@ mod carriers;
 mod corpus;
 mod encrypted;
 mod found;
+mod imitations;
+mod policies;
 mod properties;
 mod secrets;
 mod seeds;

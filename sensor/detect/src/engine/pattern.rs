@@ -163,6 +163,29 @@ impl Pattern {
         super::anchor::required(hir).map(|anchors| (anchors.literals, anchors.lead))
     }
 
+    /// The fewest digits that a match has in it.
+    pub(crate) fn fewest_digits(&self) -> usize {
+        fn of(hir: &Hir) -> usize {
+            match hir.kind() {
+                HirKind::Empty | HirKind::Look(_) | HirKind::Class(Class::Unicode(_)) => 0,
+                HirKind::Class(Class::Bytes(class)) => {
+                    usize::from(class.iter().all(|range| range.start() >= b'0' && range.end() <= b'9'))
+                }
+                HirKind::Literal(literal) => literal.0.iter().filter(|byte| byte.is_ascii_digit()).count(),
+                HirKind::Capture(capture) => of(&capture.sub),
+                HirKind::Concat(parts) => parts.iter().map(of).sum(),
+                HirKind::Alternation(branches) => branches.iter().map(of).min().unwrap_or(0),
+                HirKind::Repetition(repetition) => {
+                    of(&repetition.sub).saturating_mul(usize::try_from(repetition.min).unwrap_or(usize::MAX))
+                }
+            }
+        }
+        match &self.kind {
+            Kind::Expression(hir) => of(hir),
+            Kind::Literals { .. } => 0,
+        }
+    }
+
     /// About how many states an automaton of it has before anything is made of it: repeats written out.
     pub(crate) fn states(&self) -> usize {
         fn of(hir: &Hir) -> usize {

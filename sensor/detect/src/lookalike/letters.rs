@@ -178,10 +178,7 @@ pub(super) fn is_one_off(a: &str, b: &str) -> bool {
     let (a, b) = if a.len() <= b.len() { (a.as_bytes(), b.as_bytes()) } else { (b.as_bytes(), a.as_bytes()) };
     let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (a, b) = (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default());
-    match (a, b) {
-        ([x, y, a @ ..], [u, v, b @ ..]) if x == v && y == u && a == b => true,
-        ([_, a @ ..], [_, b @ ..]) if a == b => true,
-        (a, [_, b @ ..]) => a == b,
-        _ => false,
-    }
+    let swapped = matches!((a, b), ([one, two, ..], [three, four, ..]) if one == four && two == three);
+    let other = a.get(1..).is_some_and(|rest| b.get(1..) == Some(rest));
+    (swapped && a.get(2..) == b.get(2..)) || other || b.get(1..) == Some(a)
 }

@@ -1,8 +1,8 @@
 //! What is done about a classification where no policy matches (`[actions]` of the configuration).
 
-use crate::rules::RuleSet;
 use super::decision::{Decision, PolicyId};
 use super::template;
+use crate::rules::RuleSet;
 use crate::{Action, Classification, Confidence, Scope, Severity, is_known_host};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -255,9 +255,7 @@ const EXAMPLE: &str = "https://mcp.corp.example/mcp";
 
 /// Checks where a redirect leads: what goes into a header field and what people click on must be harmless.
 pub(super) fn location(text: &str) -> Result<&str, String> {
-    let fault = |why: &str| {
-        Err(format!("`{}` {why}; write a URL like `{EXAMPLE}`", text.escape_debug()))
-    };
+    let fault = |why: &str| Err(format!("`{}` {why}; write a URL like `{EXAMPLE}`", text.escape_debug()));
     if text.len() > MAX_LOCATION {
         return Err(format!("a URL of more than {MAX_LOCATION} bytes; write one like `{EXAMPLE}`"));
     }
@@ -271,7 +269,9 @@ pub(super) fn location(text: &str) -> Result<&str, String> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains('@') {
         // Not shown: it may be a password.
-        return Err(format!("holds a user or password, which every client would be told; write a URL like `{EXAMPLE}`"));
+        return Err(format!(
+            "holds a user or password, which every client would be told; write a URL like `{EXAMPLE}`"
+        ));
     }
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((six, after)) => {

@@ -51,7 +51,11 @@ impl<'p> Compiler<'p> {
     pub(crate) fn group(&mut self, raw: RawGroup, faults: &mut Vec<Fault>) {
         let id = raw.id.get_ref().clone();
         if self.groups.contains_key(&id) {
-            faults.push((raw.id.span(), "this group is there already".to_owned(), "write all of its members in one place"));
+            faults.push((
+                raw.id.span(),
+                "this group is there already".to_owned(),
+                "write all of its members in one place",
+            ));
         }
         let mut group = Group { id: id.as_str().into(), ..Group::default() };
         for user in raw.users {
@@ -75,7 +79,11 @@ impl<'p> Compiler<'p> {
             return;
         }
         if self.policies.rules.len() >= MAX_POLICIES {
-            faults.push((raw.id.span(), format!("over {MAX_POLICIES} policies"), "put what is alike into one, with lists"));
+            faults.push((
+                raw.id.span(),
+                format!("over {MAX_POLICIES} policies"),
+                "put what is alike into one, with lists",
+            ));
             return;
         }
         match self.rule(raw, file, line) {
@@ -90,7 +98,9 @@ impl<'p> Compiler<'p> {
                 needs.requests |= arguments || dlp && way != Some(Direction::ToClient);
                 needs.answers |= dlp && way != Some(Direction::ToServer);
                 let profiles = rule.all_profiles();
-                for (dir, wanted) in [Direction::ToServer, Direction::ToClient].into_iter().zip(&mut self.policies.wanted) {
+                for (dir, wanted) in
+                    [Direction::ToServer, Direction::ToClient].into_iter().zip(&mut self.policies.wanted)
+                {
                     if way.is_none_or(|way| way == dir) {
                         *wanted = wanted.union(profiles);
                     }
@@ -123,11 +133,21 @@ impl<'p> Compiler<'p> {
         if act == RawAct::Redirect && raw.redirect_to.is_none() {
             return fault(&at_action, "`redirect` needs a place to lead to", "add redirect_to = \"https://…\"");
         }
-        if act != RawAct::Redirect && let Some(to) = &raw.redirect_to {
-            return fault(&to.span(), "only `redirect` leads elsewhere", "take redirect_to out, or write action = \"redirect\"");
+        if act != RawAct::Redirect
+            && let Some(to) = &raw.redirect_to
+        {
+            return fault(
+                &to.span(),
+                "only `redirect` leads elsewhere",
+                "take redirect_to out, or write action = \"redirect\"",
+            );
         }
         if act == RawAct::Redact && !has(|c| matches!(c, Condition::Dlp(..))) {
-            return fault(&at_action, "`redact` without a profile of data", "name what is to be redacted: dlp = [\"…\"] in when");
+            return fault(
+                &at_action,
+                "`redact` without a profile of data",
+                "name what is to be redacted: dlp = [\"…\"] in when",
+            );
         }
         if act == RawAct::Filter && !has(|c| matches!(c, Condition::Tool(_))) {
             return fault(&at_action, "`filter` without tools", "name the tools to be hidden: tool = [\"…\"] in when");
@@ -205,7 +225,11 @@ impl<'p> Compiler<'p> {
         }
         if let Some(all) = each(when.signature)? {
             if let Some(unknown) = all.iter().find(|one| !(self.signatures)(one.get_ref())) {
-                return fault(&unknown.span(), "no signature or signal of that id", "`rules list` names them; `*` stands for any run");
+                return fault(
+                    &unknown.span(),
+                    "no signature or signal of that id",
+                    "`rules list` names them; `*` stands for any run",
+                );
             }
             to.push(Condition::Signature(globs(&all, false)?));
         }
@@ -222,10 +246,18 @@ impl<'p> Compiler<'p> {
             for one in &all {
                 let text = one.get_ref();
                 if text.contains('?') {
-                    return fault(&one.span(), "a question mark", "paths are seen without their query; `*` stands for any run");
+                    return fault(
+                        &one.span(),
+                        "a question mark",
+                        "paths are seen without their query; `*` stands for any run",
+                    );
                 }
                 if is_path && !text.starts_with(['/', '*']) {
-                    return fault(&one.span(), "a path that does not begin with a slash", "write one like /mcp or */mcp");
+                    return fault(
+                        &one.span(),
+                        "a path that does not begin with a slash",
+                        "write one like /mcp or */mcp",
+                    );
                 }
             }
             to.push(make(globs(&all, true)?));
@@ -275,7 +307,11 @@ impl<'p> Compiler<'p> {
             let mut set = ProfileSet::EMPTY;
             for one in &all {
                 let Some(number) = self.profiles.index_of(one.get_ref()) else {
-                    return fault(&one.span(), "no profile of that id", "`rules list` names them; write one with [[dlp]]");
+                    return fault(
+                        &one.span(),
+                        "no profile of that id",
+                        "`rules list` names them; write one with [[dlp]]",
+                    );
                 };
                 set.insert(number);
             }
@@ -286,8 +322,14 @@ impl<'p> Compiler<'p> {
             for one in &all {
                 let test = argument(one)?;
                 shown.push(test.shown.to_string());
-                let Some(number) = u16::try_from(self.policies.arguments.len()).ok().filter(|n| usize::from(*n) < MAX_ARGUMENTS) else {
-                    return fault(&one.span(), format!("over {MAX_ARGUMENTS} tests of arguments"), "use `in` for many values");
+                let Some(number) =
+                    u16::try_from(self.policies.arguments.len()).ok().filter(|n| usize::from(*n) < MAX_ARGUMENTS)
+                else {
+                    return fault(
+                        &one.span(),
+                        format!("over {MAX_ARGUMENTS} tests of arguments"),
+                        "use `in` for many values",
+                    );
                 };
                 numbers.push(number);
                 self.policies.arguments.push(test);
@@ -329,14 +371,20 @@ impl Rule {
     }
 
     /// Whether it may change or stop what comes back.
-    pub(super) fn acts_on_answers(&self) -> bool {
+    pub fn acts_on_answers(&self) -> bool {
         let mut dlp = false;
         walk(&self.conditions, &mut |condition| dlp |= matches!(condition, Condition::Dlp(..)));
-        self.action == Action::Filter || (dlp || self.way() == Some(Direction::ToClient)) && self.way() != Some(Direction::ToServer)
+        self.action == Action::Filter
+            || (dlp || self.way() == Some(Direction::ToClient)) && self.way() != Some(Direction::ToServer)
+    }
+
+    /// Whether it takes data out of what goes to servers.
+    pub fn redacts_requests(&self) -> bool {
+        self.action == Action::Redact && self.way() != Some(Direction::ToClient)
     }
 
     /// The profiles that it is about, without those under `not`.
-    pub(crate) fn profiles(&self) -> ProfileSet {
+    pub fn profiles(&self) -> ProfileSet {
         let mut all = ProfileSet::default();
         for condition in &self.conditions {
             if let Condition::Dlp(set, ..) = condition {
@@ -370,7 +418,8 @@ impl Policies {
     pub fn warnings(&self, now: Timestamp) -> Vec<(String, u32, String)> {
         let mut found = Vec::new();
         for (at, rule) in self.rules.iter().enumerate() {
-            let mut warn = |text: String| found.push((rule.file.clone(), rule.line, format!("policy {}: {text}", rule.id)));
+            let mut warn =
+                |text: String| found.push((rule.file.clone(), rule.line, format!("policy {}: {text}", rule.id)));
             if let Some(expires) = rule.expires.filter(|expires| *expires <= now) {
                 warn(format!("expired on {}; what it let through is judged by others again", day_of(expires)));
             }
@@ -434,8 +483,12 @@ fn walk(all: &[Condition], then: &mut dyn FnMut(&Condition)) {
 fn each<T>(many: Option<Many<T>>) -> Of<Option<Vec<Spanned<T>>>> {
     let Some(Many(all)) = many else { return Ok(None) };
     match all.get(MAX_VALUES) {
-        Some(beyond) => fault(&beyond.span(), format!("over {MAX_VALUES} values in one condition"), "use globs, or split it"),
-        None if all.is_empty() => fault(&(0..0), "an empty list in `when` is met by nothing", "take the condition out, or name a value"),
+        Some(beyond) => {
+            fault(&beyond.span(), format!("over {MAX_VALUES} values in one condition"), "use globs, or split it")
+        }
+        None if all.is_empty() => {
+            fault(&(0..0), "an empty list in `when` is met by nothing", "take the condition out, or name a value")
+        }
         None => Ok(Some(all)),
     }
 }
@@ -468,7 +521,11 @@ fn argument(one: &Spanned<RawArgument>) -> Of<ArgumentTest> {
     let raw = one.get_ref();
     let pointer = raw.pointer.get_ref();
     if !pointer.is_empty() && !pointer.starts_with('/') {
-        return fault(&raw.pointer.span(), "no JSON Pointer", "write one like /path or /options/0/name (RFC 6901), or \"\" for any value");
+        return fault(
+            &raw.pointer.span(),
+            "no JSON Pointer",
+            "write one like /path or /options/0/name (RFC 6901), or \"\" for any value",
+        );
     }
     if raw.regex.is_none() && raw.set.is_none() && raw.above.is_none() && raw.below.is_none() {
         return fault(&one.span(), "a test without a bound", "add regex, in, above or below");
@@ -479,14 +536,23 @@ fn argument(one: &Spanned<RawArgument>) -> Of<ArgumentTest> {
             let config = Regex::config().nfa_size_limit(Some(MAX_REGEX)).hybrid_cache_capacity(MAX_REGEX);
             match Regex::builder().configure(config).build(text.get_ref()) {
                 Ok(regex) => Some(regex),
-                Err(error) => return fault(&text.span(), format!("no expression: {error}"), "it is read as the expressions of signatures are"),
+                Err(error) => {
+                    return fault(
+                        &text.span(),
+                        format!("no expression: {error}"),
+                        "it is read as the expressions of signatures are",
+                    );
+                }
             }
         }
     };
     let mut shown = if pointer.is_empty() { "any value".to_owned() } else { pointer.clone() };
     for (word, text) in [
         (" ~ ", raw.regex.as_ref().map(|text| text.get_ref().clone())),
-        (" in ", raw.set.as_ref().map(|set| set.0.iter().map(|one| one.get_ref().as_str()).collect::<Vec<_>>().join("|"))),
+        (
+            " in ",
+            raw.set.as_ref().map(|set| set.0.iter().map(|one| one.get_ref().as_str()).collect::<Vec<_>>().join("|")),
+        ),
         (" > ", raw.above.map(|n| n.to_string())),
         (" < ", raw.below.map(|n| n.to_string())),
     ] {
@@ -497,7 +563,14 @@ fn argument(one: &Spanned<RawArgument>) -> Of<ArgumentTest> {
     }
     let set = raw.set.as_ref().map(|set| set.0.iter().map(|one| one.get_ref().as_str().into()).collect());
     let (above, below) = (raw.above, raw.below);
-    Ok(ArgumentTest { pointer: if pointer.is_empty() { "".into() } else { format!("/params/arguments{pointer}").into() }, regex, set, above, below, shown: shown.into() })
+    Ok(ArgumentTest {
+        pointer: if pointer.is_empty() { "".into() } else { format!("/params/arguments{pointer}").into() },
+        regex,
+        set,
+        above,
+        below,
+        shown: shown.into(),
+    })
 }
 
 /// The moment of a date (its beginning, UTC) or of a date with a time.
@@ -516,7 +589,8 @@ fn instant(written: &Spanned<toml::value::Datetime>) -> Of<Timestamp> {
             _ => 0,
         };
         let seconds = date.with_time(clock).assume_utc().unix_timestamp() - 60 * minutes;
-        seconds.checked_mul(Timestamp::SECOND).map(Timestamp)
+        // A date that is farther off than times reach is never.
+        Some(Timestamp(seconds.saturating_mul(Timestamp::SECOND)))
     };
     match moment() {
         Some(at) => Ok(at),

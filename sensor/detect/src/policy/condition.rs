@@ -218,9 +218,7 @@ impl Condition {
             Self::Signature(globs) => subject.signals.iter().any(|signal| any(globs, Some(&signal.id))),
             Self::Host(patterns, _) => patterns.iter().any(|pattern| pattern.matches(subject.host)),
             Self::Port(ports) => ports.contains(&subject.port),
-            Self::Path(globs) => {
-                globs.iter().any(|glob| path_matches(glob.text.as_bytes(), subject.path.as_bytes()))
-            }
+            Self::Path(globs) => globs.iter().any(|glob| path_matches(glob.text.as_bytes(), subject.path.as_bytes())),
             Self::Uri(globs) => globs.iter().any(|glob| uri_matches(&glob.text, subject.host, subject.path)),
             Self::Method(globs) => any(globs, text(|f| f.method)),
             Self::Tool(globs) => any(globs, text(|f| f.tool)),
@@ -235,9 +233,7 @@ impl Condition {
             Self::Direction(wanted) => wanted.contains(&subject.direction),
             Self::Message(wanted) => facet.and_then(|f| f.dir).is_some_and(|dir| wanted.contains(&dir)),
             Self::Dlp(wanted, _) => facet.is_some_and(|f| !f.dlp.intersection(*wanted).is_empty()),
-            Self::Arguments(wanted, _) => {
-                facet.is_some_and(|f| f.arguments.iter().any(|met| wanted.contains(met)))
-            }
+            Self::Arguments(wanted, _) => facet.is_some_and(|f| f.arguments.iter().any(|met| wanted.contains(met))),
             Self::Provider(patterns, _) => {
                 subject.provider.iter().any(|url| patterns.iter().any(|pattern| pattern.matches(host_of(url))))
             }
@@ -251,12 +247,7 @@ impl Condition {
     pub(super) fn tried(&self, subject: &Subject<'_>, facet: Option<&Facet<'_>>) -> Tried {
         let found = self.found(subject, facet);
         let found = if found.is_empty() { "nothing".to_owned() } else { found };
-        Tried {
-            condition: self.key(),
-            met: self.test(subject, facet) == Answer::Yes,
-            wanted: self.to_string(),
-            found,
-        }
+        Tried { condition: self.key(), met: self.test(subject, facet) == Answer::Yes, wanted: self.to_string(), found }
     }
 
     fn found(&self, subject: &Subject<'_>, facet: Option<&Facet<'_>>) -> String {
@@ -322,9 +313,7 @@ impl Condition {
             | (Self::McpServer(m), Self::McpServer(t))
             | (Self::Revision(m), Self::Revision(t))
             | (Self::User(m), Self::User(t)) => globs(m, t),
-            (Self::Group(mine), Self::Group(theirs)) => {
-                theirs.iter().all(|t| mine.iter().any(|m| m.id == t.id))
-            }
+            (Self::Group(mine), Self::Group(theirs)) => theirs.iter().all(|t| mine.iter().any(|m| m.id == t.id)),
             (Self::Client(mine, _), Self::Client(theirs, _)) => theirs.iter().all(|t| mine.contains(t)),
             (Self::Direction(mine), Self::Direction(theirs)) => theirs.iter().all(|t| mine.contains(t)),
             (Self::Message(mine), Self::Message(theirs)) => theirs.iter().all(|t| mine.contains(t)),
@@ -393,4 +382,3 @@ impl std::fmt::Display for Condition {
         f.write_str(&text)
     }
 }
-

@@ -21,9 +21,9 @@ pub(crate) use actions::is_at;
 pub(crate) use compile::{Compiler, Fault};
 pub(crate) use file::{RawGroup, RawPolicy};
 
+use crate::dlp::ProfileSet;
 use crate::{Action, Classification, Severity};
 use condition::{Answer, Condition};
-use crate::dlp::ProfileSet;
 use net::{Direction, Timestamp};
 use std::sync::Arc;
 
@@ -126,7 +126,12 @@ impl Rule {
     pub fn try_all(&self, subject: &Subject<'_>, facet: Option<&Facet<'_>>) -> Vec<Tried> {
         let mut tried: Vec<_> = self.conditions.iter().map(|c| c.tried(subject, facet)).collect();
         if self.reach == Reach::Mcp && subject.shows_nothing() {
-            tried.push(Tried { condition: "mcp", met: false, wanted: "a sign of MCP".to_owned(), found: "none".to_owned() });
+            tried.push(Tried {
+                condition: "mcp",
+                met: false,
+                wanted: "a sign of MCP".to_owned(),
+                found: "none".to_owned(),
+            });
         }
         if let Some(expires) = self.expires.filter(|expires| *expires <= subject.at) {
             let wanted = format!("before {}", compile::day_of(expires));
@@ -141,7 +146,8 @@ impl Rule {
         self.conditions.iter().any(named)
     }
 
-    fn decision(&self) -> Decision {
+    /// What it asks for.
+    pub fn decision(&self) -> Decision {
         Decision {
             action: self.action,
             policy: self.id.clone(),
@@ -208,7 +214,8 @@ impl Policies {
         }
         let each = facets.iter().map(|facet| self.first(subject, Some(facet), &otherwise));
         // Of equals the first one counts.
-        each.reduce(|kept, next| if next.action.rank() > kept.action.rank() { next } else { kept }).unwrap_or(Decision::LOG)
+        each.reduce(|kept, next| if next.action.rank() > kept.action.rank() { next } else { kept })
+            .unwrap_or(Decision::LOG)
     }
 
     /// The policy of that id.

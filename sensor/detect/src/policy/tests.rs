@@ -96,7 +96,8 @@ fn each_condition_says_yes_or_no_and_not_turns_it_round() {
         ("not = { tool = \"delete_*\", user = \"ana\" }", false),
         ("not = { not = { user = \"ana\" } }", true),
     ] {
-        let rules = rules(&format!("{groups}{}", policy(when, "action = \"block\""))).unwrap_or_else(|e| panic!("{when}: {e}"));
+        let rules =
+            rules(&format!("{groups}{}", policy(when, "action = \"block\""))).unwrap_or_else(|e| panic!("{when}: {e}"));
         let facet = Facet { arguments: &[0], ..call("delete_file") };
         let want = if met { Action::Block } else { Action::Log };
         assert_eq!(decided(&rules, &subject(), &[facet]).0, want, "{when}");
@@ -190,7 +191,12 @@ fn before_all_is_known_a_policy_matches_only_if_nothing_can_change_that() {
             let settled = rules.policies().settled(subject).is_some();
             let mut may = 0;
             rules.policies().possible(subject, |_| may += 1);
-            assert_eq!((settled, may), (want == Some(true), usize::from(want != Some(false))), "{when} {:?}", subject.stage);
+            assert_eq!(
+                (settled, may),
+                (want == Some(true), usize::from(want != Some(false))),
+                "{when} {:?}",
+                subject.stage
+            );
         }
     }
 }
@@ -246,20 +252,44 @@ fn faults_name_the_place_and_what_would_do() {
         ("[[policy]]\nid = \"a\"\naction = \"blok\"\n", "p.toml:6:", "blok"),
         ("[[policy]]\nid = \"a\"\naction = \"redirect\"\n", "p.toml:6:10", "add redirect_to"),
         ("[[policy]]\nid = \"a\"\naction = \"redirect\"\nredirect_to = \"ftp://x\"\n", "p.toml:7:15", "https://"),
-        ("[[policy]]\nid = \"a\"\naction = \"block\"\nredirect_to = \"https://x.example\"\n", "p.toml:7:15", "only `redirect`"),
+        (
+            "[[policy]]\nid = \"a\"\naction = \"block\"\nredirect_to = \"https://x.example\"\n",
+            "p.toml:7:15",
+            "only `redirect`",
+        ),
         ("[[policy]]\nid = \"a\"\naction = \"redact\"\n", "p.toml:6:10", "dlp ="),
         ("[[policy]]\nid = \"a\"\naction = \"filter\"\n", "p.toml:6:10", "tool ="),
         ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { hosts = \"x\" }\n", "p.toml:7:10", "unknown field"),
-        ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { client = \"10.0.0.0/99\" }\n", "p.toml:7:19", "no network"),
-        ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { client = [\"10.0.0.1\", \"x\"] }\n", "p.toml:7:32", "no network"),
+        (
+            "[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { client = \"10.0.0.0/99\" }\n",
+            "p.toml:7:19",
+            "no network",
+        ),
+        (
+            "[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { client = [\"10.0.0.1\", \"x\"] }\n",
+            "p.toml:7:32",
+            "no network",
+        ),
         ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { group = \"nobody\" }\n", "p.toml:7:18", "[[group]]"),
         ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { dlp = \"nothing\" }\n", "p.toml:7:16", "no profile"),
         ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { signature = \"no.such\" }\n", "p.toml:7:22", "rules list"),
         ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { path = \"mcp\" }\n", "p.toml:7:17", "slash"),
         ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { tool = [] }\n", "p.toml:4:", "empty list"),
-        ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { arguments = { pointer = \"x\", regex = \"y\" } }\n", "p.toml:7:34", "RFC 6901"),
-        ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { arguments = { pointer = \"/x\" } }\n", "p.toml:7:", "regex, in, above"),
-        ("[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { arguments = { pointer = \"/x\", regex = \"(\" } }\n", "p.toml:7:", "no expression"),
+        (
+            "[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { arguments = { pointer = \"x\", regex = \"y\" } }\n",
+            "p.toml:7:34",
+            "RFC 6901",
+        ),
+        (
+            "[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { arguments = { pointer = \"/x\" } }\n",
+            "p.toml:7:",
+            "regex, in, above",
+        ),
+        (
+            "[[policy]]\nid = \"a\"\naction = \"log\"\nwhen = { arguments = { pointer = \"/x\", regex = \"(\" } }\n",
+            "p.toml:7:",
+            "no expression",
+        ),
         ("[[policy]]\nid = \"a\"\naction = \"log\"\n[[policy]]\nid = \"a\"\naction = \"log\"\n", "p.toml:8:6", "taken"),
         ("[[policy]]\nid = \"a\"\naction = \"log\"\nexpires = 10:00:00\n", "p.toml:7:11", "2027-01-31"),
     ] {

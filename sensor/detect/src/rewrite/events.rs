@@ -6,6 +6,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Finds where events end in a stream that comes in pieces. How it is cut changes nothing but that a line feed may come to
 /// stand before an event instead of behind the one before it.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
 pub struct Splitter {
     /// Nothing of the present line came.
     blank: bool,

@@ -91,7 +91,9 @@ pub fn redact(profiles: &Profiles, wanted: ProfileSet, message: &[u8]) -> Option
             let mut first = None;
             profiles.find_named(wanted, name, text, &mut |hit| _ = first.get_or_insert(hit.profile));
             new.clear();
-            first.into_iter().for_each(|profile| push_marker(&mut new, profiles, profile));
+            if let Some(profile) = first {
+                push_marker(&mut new, profiles, profile);
+            }
         } else if !leaf.is_name && text.len() <= MAX_VALUE && values.len() < MAX_VALUES {
             values.push((text.to_owned(), new.clone()));
         }
@@ -116,7 +118,9 @@ pub fn filter_tools(answer: &[u8], hidden: &mut dyn FnMut(&str) -> bool) -> Opti
     });
     let removals = removals.ok().filter(|removals| !removals.is_empty())?;
     let mut cuts = Cuts::default();
-    removals.into_iter().for_each(|range| cuts.replace(range, Vec::new()));
+    for range in removals {
+        cuts.replace(range, Vec::new());
+    }
     let _ = walker.walk(answer, &mut |leaf| {
         if !leaf.is_name && leaf.path.is(CACHE_SCOPE) && leaf.value != Value::Text("private") {
             cuts.replace(leaf.range.clone(), b"\"private\"".to_vec());
@@ -180,7 +184,10 @@ fn places(text: &[u8], narrow: &[u8], offsets: &[u64]) -> Option<Vec<Range<usize
         return None;
     }
     let mut all = there.iter().zip(&here);
-    offsets.iter().map(|offset| all.find(|(place, _)| place.0 == *offset).and_then(|(_, place)| range(*place))).collect()
+    offsets
+        .iter()
+        .map(|offset| all.find(|(place, _)| place.0 == *offset).and_then(|(_, place)| range(*place)))
+        .collect()
 }
 
 /// Offset and length of every message in a text.

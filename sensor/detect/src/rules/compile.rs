@@ -13,10 +13,10 @@ use super::field::{self, Field, Shape};
 use super::file::{self, RawExample, RawFile, RawSignature, RawWeight};
 use super::list;
 use super::set::{Bodies, Example, Kind, Pack, RuleSet, STREAMS, ShortSet, Signature};
+use crate::dlp::{self, Profiles};
 use crate::engine::{
     BuildError, Built, EngineChoice, Fault, MAX_BOUND, MAX_PATTERNS, MAX_TABLES, Matcher, Pattern, PatternError,
 };
-use crate::dlp::{self, Profiles};
 use crate::hosts::{Category, HostTable, Listed, NewEntry, glob_bytes};
 use crate::policy::{self, Policies, RawGroup, RawPolicy};
 use crate::signal::Weight;

@@ -1,14 +1,15 @@
 //! A rule file as written: TOML with the place of everything in it.
 
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::error::{RuleError, Source};
-use crate::policy::{RawGroup, RawPolicy};
 use crate::dlp::RawProfile;
 use crate::hosts::Category;
+use crate::policy::{RawGroup, RawPolicy};
 
 /// Largest rule file, in bytes.
 pub(super) const MAX_FILE_BYTES: usize = 1 << 20;
@@ -122,15 +123,20 @@ pub(super) fn read(source: &Source<'_>, errors: &mut Vec<RuleError>) -> RawFile 
                     Err((error, span)) => errors.push(of_toml(source, &error, &span)),
                 }
             }
-            "signature" => raw.signatures = all_of(source, value, "signature", errors),
-            "policy" => raw.policies = all_of(source, value, "policy", errors),
-            "group" => raw.groups = all_of(source, value, "group", errors).into_iter().map(|(group, _)| group).collect(),
-            "dlp" => raw.dlp = all_of(source, value, "dlp", errors),
+            "signature" => raw.signatures = all_of(source, &key, value, errors),
+            "policy" => raw.policies = all_of(source, &key, value, errors),
+            "group" => {
+                raw.groups = all_of(source, &key, value, errors).into_iter().map(|(group, _)| group).collect();
+            }
+            "dlp" => raw.dlp = all_of(source, &key, value, errors),
             later if LATER.contains(&later) => errors.push(fault(
                 "this version reads signatures and policies only",
                 "thresholds and suppressions come with a later version; take this part out",
             )),
-            _ => errors.push(fault("no such part of a rule file", "known are [pack], [[signature]], [[policy]], [[group]] and [[dlp]]")),
+            _ => errors.push(fault(
+                "no such part of a rule file",
+                "known are [pack], [[signature]], [[policy]], [[group]] and [[dlp]]",
+            )),
         }
     }
     if !seen_pack {
@@ -143,14 +149,14 @@ pub(super) fn read(source: &Source<'_>, errors: &mut Vec<RuleError>) -> RawFile 
 /// Every table of a list, each with its place.
 fn all_of<T: for<'de> Deserialize<'de>>(
     source: &Source<'_>,
+    key: &Spanned<Cow<'_, str>>,
     value: Spanned<DeValue<'_>>,
-    what: &str,
     errors: &mut Vec<RuleError>,
 ) -> Vec<(T, Range<usize>)> {
-    let span = value.span();
     let DeValue::Array(items) = value.into_inner() else {
+        let what = key.get_ref();
         let help = format!("write [[{what}]], with two brackets");
-        errors.push(source.fault(&span, format!("not a list: {what}"), &help));
+        errors.push(source.fault(&key.span(), format!("not a list of {what} tables"), &help));
         return Vec::new();
     };
     let mut all = Vec::new();

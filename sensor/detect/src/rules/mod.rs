@@ -13,7 +13,7 @@ mod globs;
 mod list;
 mod set;
 
-pub use builtin::builtin;
+pub use builtin::{DLP_PACK, builtin};
 pub use compile::{ListReader, MAX_SIGNATURES, RuleText, compile, compile_for};
 pub use error::RuleError;
 pub use examples::{ExampleFailure, PatternReport, report, run_examples, unproven};
