@@ -9,6 +9,7 @@ mod failure;
 mod front;
 mod gate;
 mod inspect;
+mod lookout;
 mod options;
 mod relay;
 mod thread;

@@ -180,10 +180,23 @@ pub struct Limits {
     pub streams: u32,
     /// Leaf certificates kept for use again.
     pub leaves: u64,
-    /// Longest time of a request head, and of what comes before it on a connection.
+    /// Leaf certificates for new names that one client address may ask for at once, and then in a second.
+    pub leaf_burst: u32,
+    /// As above; at least 1.
+    pub leaf_rate: u32,
+    /// Longest time of a request head, and of what comes before it on a connection; also of silence behind CONNECT, where
+    /// the server says nothing either.
     pub head_time: Duration,
     /// Longest time between two requests.
     pub idle_time: Duration,
+    /// Longest time in which a client sends next to nothing of the body of a request, or takes nothing of what waits for
+    /// it. Only time in which it is waited for counts.
+    pub stall_time: Duration,
+    /// Longest silence of a tunnel of which one direction is over.
+    pub half_closed_time: Duration,
+    /// Longest time without any byte, in whatever direction, of a tunnel, a WebSocket, or while an answer is on its way:
+    /// after that, or at most as much again, the connection is closed.
+    pub quiet_time: Duration,
     /// Longest time of name look-up and connection to an origin.
     pub connect_time: Duration,
     /// Longest time of a TLS handshake, with either side.
@@ -203,8 +216,13 @@ impl Default for Limits {
             head_fields: 200,
             streams: 250,
             leaves: 10_000,
+            leaf_burst: 500,
+            leaf_rate: 20,
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_mins(1),
+            stall_time: Duration::from_mins(1),
+            half_closed_time: Duration::from_mins(5),
+            quiet_time: Duration::from_hours(24),
             connect_time: Duration::from_secs(15),
             handshake_time: Duration::from_secs(15),
             drain_bytes: 64 << 20,

@@ -2,7 +2,7 @@
 
 use crate::ca::CertificateAuthority;
 use crate::counters::Counters;
-use crate::front::{Drain, Origins, Pool, StartError};
+use crate::front::{Drain, Learned, Origins, Pool, StartError};
 use crate::gate::Gate;
 use crate::inspect::{Conversations, Outbox};
 use crate::options::{Options, Reporter, Settings};
@@ -104,6 +104,8 @@ pub(crate) struct Thread {
     pub(crate) pool: Pool,
     /// Observations that wait for room.
     pub(crate) outbox: Outbox,
+    /// Hosts that are passed through because of connections of this thread.
+    pub(crate) learned: Learned,
 }
 
 impl Thread {
@@ -116,6 +118,7 @@ impl Thread {
             origins: RefCell::default(),
             pool: Pool::default(),
             outbox: Outbox::default(),
+            learned: Learned::default(),
         })
     }
 }

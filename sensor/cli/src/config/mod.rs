@@ -4,6 +4,7 @@ mod fault;
 mod limits;
 mod live;
 mod proxy;
+mod registry;
 
 pub(crate) use live::{Fsync, Process, Sink, is_interface_name};
 pub(crate) use proxy::{DEFAULT_LISTEN, Proxy};
@@ -21,6 +22,7 @@ use limits::RawLimits;
 use live::{RawCapture, RawMetrics, RawProcess, RawSensor, RawSink, RawSource};
 use pipeline::Limits;
 use proxy::RawProxy;
+use registry::{Imported, RawSanctioned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -44,7 +46,7 @@ pub(crate) struct RawConfig {
     /// The company's MCP portals.
     portals: RawPortals,
     /// Approved servers.
-    sanctioned: RawServers,
+    sanctioned: RawSanctioned,
     /// Servers nobody may use: they alert at any confidence.
     denied: RawServers,
     /// Our own servers that others may call.
@@ -179,6 +181,10 @@ pub(crate) struct Config {
     pub(crate) builtin_rules: bool,
     /// Directories of further rule files.
     pub(crate) rule_dirs: Vec<PathBuf>,
+    /// Files of registries whose servers are approved.
+    pub(crate) registries: Vec<PathBuf>,
+    /// What these gave.
+    imported: Imported,
     /// What looks for patterns.
     pub(crate) engine: EngineChoice,
     /// SHA-256 over what decides about events, as events carry it.
@@ -249,6 +255,7 @@ impl Config {
             raw.rules.dirs.iter_mut().for_each(|dir| *dir = folder.join(&*dir));
             raw.sink.iter_mut().for_each(|sink| sink.lie_in(folder));
             raw.proxy.lie_in(folder);
+            raw.sanctioned.lie_in(folder);
         }
         raw.overlay(common, overrides);
         Self::check(raw, file, &document, &overrides.proxy.listen)
@@ -261,10 +268,12 @@ impl Config {
         listen: &[SocketAddr],
     ) -> anyhow::Result<Self> {
         let fault = |key: &str, message: &str| anyhow!(document.fault(key, message));
+        let (sanctioned, imported) = raw.sanctioned.all().map_err(|e| fault(&e.key, &e.fault))?;
+        let hash = raw.hash(&sanctioned);
         let scope = RawScope {
             networks: raw.networks.clone(),
             portals: raw.portals.clone(),
-            sanctioned: raw.sanctioned.clone(),
+            sanctioned,
             denied: raw.denied.clone(),
             published: raw.published.clone(),
             names: raw.names.clone(),
@@ -298,7 +307,9 @@ impl Config {
             look_alikes: raw.output.look_alikes,
             builtin_rules: raw.rules.builtin,
             rule_dirs: raw.rules.dirs.clone(),
-            hash: raw.hash(),
+            registries: raw.sanctioned.files().to_vec(),
+            imported,
+            hash,
             file,
             raw,
         })
@@ -328,7 +339,8 @@ impl Config {
             None => format!("built-in defaults, for there is no {DEFAULT_FILE}"),
         };
         let sources = (self.live.sources.len() + self.live.proxy.listeners.len()) as u64;
-        format!("{from}; {}, {}", plural(sources, "source"), plural(self.live.sinks.len() as u64, "sink"))
+        let sinks = plural(self.live.sinks.len() as u64, "sink");
+        format!("{from}; {}, {sinks}{}", plural(sources, "source"), self.imported.in_short(self.registries.len()))
     }
 
     /// The effective configuration as a file; `engine` says which pattern engine runs and why.
@@ -400,11 +412,12 @@ impl RawConfig {
         })
     }
 
-    fn hash(&self) -> String {
+    /// Over what decides, with all servers that are approved.
+    fn hash(&self, sanctioned: &RawServers) -> String {
         let decisive = Decisive {
             networks: &self.networks,
             portals: &self.portals,
-            sanctioned: &self.sanctioned,
+            sanctioned,
             denied: &self.denied,
             published: &self.published,
             names: &self.names,

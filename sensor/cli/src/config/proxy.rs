@@ -214,12 +214,29 @@ struct RawProxyLimits {
     /// Most certificates kept for use again.
     #[schemars(range(min = 16, max = 1_000_000))]
     certificates: u64,
-    /// Longest time that a client may take for the head of a request, and for what comes before it, in seconds.
+    /// Most certificates for new names that one client address may ask for at once.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    certificates_burst: u32,
+    /// And how many more in each second. Beyond that its handshakes wait, and are refused where that would take too long.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    certificates_per_second: u32,
+    /// Longest time that a client may take for the head of a request, and for what comes before it, in seconds; also for
+    /// its first word in a tunnel, unless the server speaks first.
     #[schemars(range(min = 1, max = 3600))]
     head_seconds: u64,
     /// Longest time between two requests on a connection, in seconds.
     #[schemars(range(min = 1, max = 86_400))]
     idle_seconds: u64,
+    /// Longest time in which a client that is waited for sends next to nothing of the body of a request, or takes nothing
+    /// of an answer, in seconds.
+    #[schemars(range(min = 1, max = 86_400))]
+    stall_seconds: u64,
+    /// Longest silence of a tunnel of which one direction is over, in seconds.
+    #[schemars(range(min = 1, max = 86_400))]
+    half_closed_seconds: u64,
+    /// Longest time without any byte in a tunnel, on a WebSocket, or while an answer is on its way, in seconds.
+    #[schemars(range(min = 60, max = 31_536_000))]
+    quiet_seconds: u64,
     /// Longest time for finding a server and connecting to it, in seconds.
     #[schemars(range(min = 1, max = 600))]
     connect_seconds: u64,
@@ -243,8 +260,13 @@ impl Default for RawProxyLimits {
             head_fields: limits.head_fields as u64,
             streams: limits.streams,
             certificates: limits.leaves,
+            certificates_burst: limits.leaf_burst,
+            certificates_per_second: limits.leaf_rate,
             head_seconds: limits.head_time.as_secs(),
             idle_seconds: limits.idle_time.as_secs(),
+            stall_seconds: limits.stall_time.as_secs(),
+            half_closed_seconds: limits.half_closed_time.as_secs(),
+            quiet_seconds: limits.quiet_time.as_secs(),
             connect_seconds: limits.connect_time.as_secs(),
             handshake_seconds: limits.handshake_time.as_secs(),
             drain_bytes: limits.drain_bytes,
@@ -455,8 +477,17 @@ impl RawProxyLimits {
             head_fields: number("proxy.limits.head_fields", self.head_fields, 16..=4096)?,
             streams: within("proxy.limits.streams".into(), self.streams, 1..=10_000)?,
             leaves: within("proxy.limits.certificates".into(), self.certificates, 16..=1_000_000)?,
+            leaf_burst: within("proxy.limits.certificates_burst".into(), self.certificates_burst, 1..=1_000_000)?,
+            leaf_rate: within(
+                "proxy.limits.certificates_per_second".into(),
+                self.certificates_per_second,
+                1..=1_000_000,
+            )?,
             head_time: seconds("proxy.limits.head_seconds", self.head_seconds, 1..=3600)?,
             idle_time: seconds("proxy.limits.idle_seconds", self.idle_seconds, 1..=86_400)?,
+            stall_time: seconds("proxy.limits.stall_seconds", self.stall_seconds, 1..=86_400)?,
+            half_closed_time: seconds("proxy.limits.half_closed_seconds", self.half_closed_seconds, 1..=86_400)?,
+            quiet_time: seconds("proxy.limits.quiet_seconds", self.quiet_seconds, 60..=31_536_000)?,
             connect_time: seconds("proxy.limits.connect_seconds", self.connect_seconds, 1..=600)?,
             handshake_time: seconds("proxy.limits.handshake_seconds", self.handshake_seconds, 1..=600)?,
             drain_bytes: self.drain_bytes,
@@ -557,7 +588,7 @@ impl Proxy {
 
     /// What a reload can change, with these rules.
     pub(crate) fn settings(&self, generation: &Arc<Generation>) -> proxy::Settings {
-        let default = if generation.policy.can_stop() { proxy::Fault::Closed } else { proxy::Fault::Open };
+        let default = if generation.can_act() { proxy::Fault::Closed } else { proxy::Fault::Open };
         proxy::Settings {
             generation: Arc::clone(generation),
             access: self.access.clone(),

@@ -141,6 +141,15 @@ fn an_error_names_the_place_the_key_the_fault_and_a_value_that_would_do() {
             &["2:10: `metrics.listen`: other machines can reach 0.0.0.0:9464", "allow_remote = true"],
         ),
         ("[process]\nuser = \"\"\n", &["2:8: `process.user`: is empty"]),
+        (
+            "[sanctioned]\nregistry = [\"none.json\"]\n",
+            &["2:13: `sanctioned.registry[0]`: cannot read none.json", "^^^^^^^^^^^"],
+        ),
+        (
+            "[sanctioned]\nregistry = \"a.json\"\n",
+            &["2:12: `sanctioned.registry`", "like `registry = [\"registry.json\"]`"],
+        ),
+        ("[denied]\nregistry = [\"a.json\"]\n", &["2:1: unknown key `registry`"]),
     ] {
         let error = load(text).err().unwrap_or_else(|| panic!("{text} is accepted")).to_string();
         assert!(want.iter().all(|w| error.contains(w)), "{text}\n{error}\nwants {want:?}");
@@ -196,6 +205,9 @@ fn the_hash_is_of_what_decides_about_events() {
 #[test]
 fn what_is_shown_reads_back_the_same() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/example.toml")).unwrap();
+    let registry = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(registry.path(), "[]").unwrap();
+    let text = text.replace("registry.json", &registry.path().display().to_string());
     let config = load(&text).unwrap();
     let again = load(&config.to_toml("none").unwrap()).unwrap();
     assert_eq!(config.hash, again.hash);
@@ -320,4 +332,36 @@ fn flags_of_the_proxy_lie_over_the_file() {
     assert!(error.starts_with("`--listen`: other machines can reach [::]:9"), "{error}");
     flags.client = vec!["fd00::/8".to_owned()];
     assert!(with(&flags).is_ok());
+}
+
+#[test]
+fn servers_of_registries_are_approved_beside_those_of_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, registry) = (dir.path().join("sensor.toml"), dir.path().join("registry.json"));
+    let text = "[sanctioned]\nservers = [\"notes.example\"]\nregistry = [\"registry.json\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let with = |remotes: &str| {
+        std::fs::write(&registry, format!(r#"{{"servers":[{{"server":{{"remotes":[{remotes}]}}}}]}}"#)).unwrap();
+        Config::load(&Common { config: Some(file.clone()), ..Common::default() }, &Overrides::default())
+    };
+    let approved = |config: &Config, host: &str, port, path| {
+        let seen = detect::Seen { host, ip: "203.0.113.9".parse().unwrap(), port, path, resolved: true };
+        config.scope.sanctioned.iter().any(|server| server.names(&seen) && server.proved(&seen))
+    };
+    let remote = r#"{"type":"streamable-http","url":"https://mcp.vendor.example/v1/mcp/"}"#;
+    let config = with(remote).unwrap();
+    assert!(approved(&config, "notes.example", 443, "/"));
+    assert!(approved(&config, "mcp.vendor.example", 443, "/v1/mcp"));
+    assert!(!approved(&config, "mcp.vendor.example", 443, "/v2"));
+    assert!(!approved(&config, "x.vendor.example", 443, "/v1/mcp"));
+    assert!(config.in_short().ends_with("; 1 server of 1 registry file"), "{}", config.in_short());
+    assert_eq!(config.registries, std::slice::from_ref(&registry));
+    let other =
+        with(r#"{"url":"https://mcp.other.example:8443"},{"url":"https://{tenant}.other.example/mcp"}"#).unwrap();
+    assert!(approved(&other, "mcp.other.example", 8443, "/x") && !approved(&other, "mcp.other.example", 443, "/x"));
+    assert!(other.in_short().ends_with("; 1 server of 1 registry file, 1 left out for want of a fixed host"));
+    assert_ne!(config.hash, other.hash, "what is in the file decides");
+    let error = with(r#"{"url":"mcp.vendor.example"}"#).unwrap_err().to_string();
+    let wants = ["sensor.toml:3:13: `sanctioned.registry[0]`: ", "registry.json: `servers[0].server.remotes[0].url`: "];
+    assert!(wants.iter().all(|want| error.contains(want)), "{error}");
 }

@@ -317,7 +317,7 @@ fn confinement(plan: &Plan<'_>) -> Confinement {
     let file = config.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
     let proxy = &config.live.proxy;
     let read = [file].into_iter().chain(config.rule_dirs.iter().cloned()).chain(plan.keylog.map(Path::to_owned));
-    let read = read.chain(proxy.reads().map(Path::to_owned));
+    let read = read.chain(proxy.reads().map(Path::to_owned)).chain(config.registries.iter().cloned());
     let write = plan.sinks.iter().filter(|s| !s.is_stdout()).map(|s| s.path.clone());
     Confinement {
         user: process.user.clone(),

@@ -9,6 +9,10 @@
 )]
 
 mod actions;
+mod browser;
+mod canary;
+mod faithful;
+mod faults;
 #[path = "../shared/installed.rs"]
 mod installed;
 mod life;
@@ -16,3 +20,4 @@ mod origin;
 mod peers;
 mod support;
 mod traffic;
+mod wire;

@@ -7,7 +7,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use std::convert::Infallible;
@@ -108,23 +108,43 @@ async fn answer(
     Ok(Response::builder().header("content-type", kind).body(Full::new(answer.into())).unwrap())
 }
 
-/// A certificate for `localhost`, signed by a CA that is made here.
+/// A certificate for `localhost`, signed by a CA that is made here. The CA's key is left beside it (`.ca-key`).
 fn config(ca: &Path) -> ServerConfig {
     let ca_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // Two certificates of one name look self-signed to OpenSSL.
-    params.distinguished_name.push(DnType::CommonName, "CA of a test");
+    // Two certificates of one name look self-signed to OpenSSL, and two CAs of one name like one.
+    params.distinguished_name.push(DnType::CommonName, format!("CA of a test: {}", ca.display()));
     std::fs::write(ca, params.self_signed(&ca_key).unwrap().pem()).unwrap();
-    let issuer = Issuer::new(params, ca_key);
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    std::fs::write(ca.with_extension("ca-key"), ca_key.serialize_pem()).unwrap();
+    let (certificate, key) = certificate(ca, |_| {});
     std::fs::write(ca.with_extension("crt"), certificate.pem()).unwrap();
     std::fs::write(ca.with_extension("key"), key.serialize_pem()).unwrap();
+    serving(&certificate, &key, &[b"h2", b"http/1.1"])
+}
+
+/// A certificate for `localhost`, with a change, signed by the CA in a file that [`config`] wrote.
+fn certificate(ca: &Path, change: impl FnOnce(&mut CertificateParams)) -> (Certificate, KeyPair) {
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let ca_key = KeyPair::from_pem(&text(&ca.with_extension("ca-key"))).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&text(ca), ca_key).unwrap();
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    change(&mut params);
+    (params.signed_by(&key, &issuer).unwrap(), key)
+}
+
+/// TLS of one more server, signed for by the same CA.
+pub(crate) fn server(ca: &Path, alpn: &[&[u8]], change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
+    let (certificate, key) = certificate(ca, change);
+    serving(&certificate, &key, alpn)
+}
+
+fn serving(certificate: &Certificate, key: &KeyPair, alpn: &[&[u8]]) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let mut config = builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     config
 }

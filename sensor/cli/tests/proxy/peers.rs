@@ -1,6 +1,8 @@
 //! Clients that people use, old and new, go through the proxy to servers of the official SDK: over HTTP+SSE, Streamable
 //! HTTP, WebSocket and the newest protocol without sessions.
 
+mod policies;
+
 use crate::installed;
 use crate::support::{Lab, Proxy, until};
 use serde_json::{Value, json};
@@ -17,6 +19,8 @@ struct Peers {
     newest: PathBuf,
     /// The folder of Node.js.
     node: PathBuf,
+    /// A program on the Rust SDK, where Cargo can build it.
+    rust: Option<PathBuf>,
 }
 
 fn script(name: &str) -> PathBuf {
@@ -30,7 +34,7 @@ impl Peers {
         let make = || {
             let python = |name| installed::python(&format!("proxy-{name}"), &script(&format!("{name}.txt")));
             let node = installed::node("proxy-node", &script(""));
-            Some(Self { old: python("old")?, newest: python("newest")?, node: node? })
+            Some(Self { old: python("old")?, newest: python("newest")?, node: node?, rust: on_rust(&script("rmcp")) })
         };
         let peers = PEERS.get_or_init(make).as_ref();
         if peers.is_none() {
@@ -38,6 +42,20 @@ impl Peers {
         }
         peers
     }
+}
+
+/// The program on the Rust SDK. Its project stands alone, and is built once below `target`.
+fn on_rust(project: &Path) -> Option<PathBuf> {
+    let files = ["Cargo.toml", "Cargo.lock", "src/main.rs"].map(|file| project.join(file));
+    let built = installed::home("rmcp-peer", &files, |dir| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--locked", "--quiet", "--manifest-path"]).arg(&files[0]).arg("--target-dir").arg(dir);
+        installed::worked(&mut cargo)
+    });
+    if built.is_none() {
+        println!("skipped in part: the Rust SDK cannot be built here (cargo, cc, and the network)");
+    }
+    built.map(|built| built.join("debug/rmcp-peer"))
 }
 
 /// A server of the SDK. It is killed at the end.
@@ -49,7 +67,12 @@ struct Server {
 
 impl Server {
     fn start(lab: &Lab, python: &Path, name: &str) -> Self {
-        let (told, seen) = (lab.path(&format!("{name}.port")), lab.path(&format!("{name}.seen")));
+        Self::start_as(lab, python, name, name)
+    }
+
+    /// Starts one that calls itself `name`, with files of another name.
+    fn start_as(lab: &Lab, python: &Path, name: &str, file: &str) -> Self {
+        let (told, seen) = (lab.path(&format!("{file}.port")), lab.path(&format!("{file}.seen")));
         let mut command = Command::new(python);
         command.arg(script("server.py")).args([name, "origin.crt", "origin.key"]).args([&seen, &told]);
         let child = command.current_dir(lab.dir.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -91,9 +114,10 @@ struct Field {
     portal: Server,
 }
 
-/// The clients.
+/// Clients in other languages than Rust, and in Rust.
 const CLIENTS: [&str; 7] =
     ["python sse", "python http", "python websocket", "python newest", "node old", "node current", "mcp-remote"];
+const RUST_CLIENTS: [&str; 2] = ["rust http", "rust newest"];
 
 impl Field {
     fn new() -> Option<Self> {
@@ -103,6 +127,12 @@ impl Field {
         let newest = Server::start(&lab, &peers.newest, "newest-parts");
         let portal = Server::start(&lab, &peers.old, "portal");
         Some(Self { lab, peers, old, newest, portal })
+    }
+
+    /// The clients that are there.
+    fn clients(&self) -> Vec<&'static str> {
+        let rust: &[_] = if self.peers.rust.is_some() { &RUST_CLIENTS } else { &[] };
+        [&CLIENTS, rust].concat()
     }
 
     /// Starts the proxy. The portal is approved.
@@ -124,12 +154,19 @@ impl Field {
             command.args(args).arg(url).current_dir(&peers.node).env("NODE_EXTRA_CA_CERTS", self.trusted(proxy));
             command
         };
+        let rust = |kind: &str, url: String| {
+            let mut command = Command::new(peers.rust.as_ref().unwrap());
+            command.args([kind, &url]).env("SSL_CERT_FILE", self.trusted(proxy)).env_remove("SSL_CERT_DIR");
+            command
+        };
         let http = || old.url("https", "/mcp");
         let mut command = match name {
             "python sse" => python(&peers.old, "sse", old.url("https", "/sse")),
             "python http" => python(&peers.old, "http", http()),
             "python websocket" => python(&peers.old, "websocket", old.url("wss", "/ws")),
             "python newest" => python(&peers.newest, "newest", self.newest.url("https", "/mcp")),
+            "rust http" => rust("http", http()),
+            "rust newest" => rust("newest", self.newest.url("https", "/mcp")),
             "node old" => node(&["client.mjs", "sdk-old"], http()),
             "node current" => node(&["client.mjs", "@modelcontextprotocol/sdk"], http()),
             _ => node(&["bridge.mjs"], http()),
@@ -155,7 +192,7 @@ impl Field {
 
     /// The server that a client is told to use.
     fn server_of(&self, name: &str) -> &Server {
-        if name == "python newest" { &self.newest } else { &self.old }
+        if name.ends_with(" newest") { &self.newest } else { &self.old }
     }
 
     /// What is told of a method, or of heads alone.
@@ -169,7 +206,7 @@ impl Field {
 fn clients_old_and_new_get_through_the_proxy_what_they_get_without_it() {
     let Some(field) = Field::new() else { return };
     let proxy = field.proxy("");
-    for name in CLIENTS {
+    for name in field.clients() {
         let direct = field.run(name, None);
         let calls = field.server_of(name).seen();
         let through = field.run(name, Some(&proxy));
@@ -180,7 +217,7 @@ fn clients_old_and_new_get_through_the_proxy_what_they_get_without_it() {
     }
     proxy.stop();
     let calls = field.told("tools/call");
-    assert_eq!(calls.len(), CLIENTS.len(), "{calls:#?}");
+    assert_eq!(calls.len(), field.clients().len(), "{calls:#?}");
     for call in &calls {
         assert_eq!(call["source"], json!({"kind": "proxy", "name": "agents"}), "{call}");
         assert_eq!(
@@ -201,7 +238,7 @@ fn clients_old_and_new_get_through_the_proxy_what_they_get_without_it() {
 fn clients_old_and_new_show_why_they_are_blocked_and_their_server_hears_nothing() {
     let Some(field) = Field::new() else { return };
     let proxy = field.proxy("shadow = \"block\"\nmessage = \"Use the company portal.\"\n");
-    for name in CLIENTS {
+    for name in field.clients() {
         let said = field.run(name, Some(&proxy));
         // This one shows no body of an answer.
         let want =
@@ -214,7 +251,7 @@ fn clients_old_and_new_show_why_they_are_blocked_and_their_server_hears_nothing(
     assert!(said.contains("HTTPStatusError") && said.contains("/sse"), "{said}");
     proxy.stop();
     let blocked = [field.told("initialize"), field.told("server/discover")].concat();
-    assert!(blocked.len() >= CLIENTS.len(), "{blocked:#?}");
+    assert!(blocked.len() >= field.clients().len(), "{blocked:#?}");
     for event in &blocked {
         assert_eq!(
             (&event["action"]["taken"], &event["mcp"]["outcome"]),
@@ -235,7 +272,7 @@ fn clients_are_led_to_the_portal_or_tell_people_where_it_is() {
     let portal = field.portal.url("https", "/mcp");
     let proxy = field.proxy(&format!("shadow = \"redirect\"\nredirect_to = \"{portal}\"\n"));
     let session = ["initialize", "notifications/initialized", "tools/list", "tools/call"].map(str::to_owned);
-    for name in CLIENTS {
+    for name in field.clients() {
         let said = field.run(name, Some(&proxy));
         if ["python http", "node old", "mcp-remote"].contains(&name) {
             let got: Value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{name}: {e}: {said}"));

@@ -150,7 +150,12 @@ impl Proxy {
     }
 
     pub(crate) fn begin(command: &mut Command) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        Self::begin_with(command, Stdio::null())
+    }
+
+    /// Starts it with its standard output somewhere.
+    pub(crate) fn begin_with(command: &mut Command, stdout: Stdio) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn();
         let mut child = child.unwrap();
         let (send, lines) = sync_channel(1 << 16);
         let stderr = BufReader::new(child.stderr.take().unwrap());

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Runs something that may need the network, and says whether it worked.
-fn worked(command: &mut Command) -> bool {
+pub(crate) fn worked(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// A folder below `target` for what `install` puts there once; it stays until one of the files that it is made from is
 /// another. Tests are processes of their own and start together: the first one installs while the others wait.
-fn home(name: &str, from: &[PathBuf], install: impl FnOnce(&Path) -> bool) -> Option<PathBuf> {
+pub(crate) fn home(name: &str, from: &[PathBuf], install: impl FnOnce(&Path) -> bool) -> Option<PathBuf> {
     let wanted: Vec<u8> = from.iter().flat_map(|file| fs::read(file).unwrap()).collect();
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -1,6 +1,6 @@
 //! What an answer says of a ruling.
 
-use crate::inspect::{Cause, Ruling};
+use crate::inspect::{Cause, Ruling, Stage};
 use detect::Classification;
 use mcp::{Id, Kind};
 use std::fmt::Write as _;
@@ -49,6 +49,9 @@ pub(super) fn text(ruling: &Ruling) -> String {
         (Cause::Limit(name), ..) => format!("Blocked: a message to {host} is beyond what is inspected ({name})."),
         (Cause::Fault, ..) => format!("Blocked: a message to {host} could not be inspected."),
         (Cause::Policy, Some(text), _) => detect::fill(text, &|blank| blank_of(ruling, blank)),
+        (Cause::Policy, None, _) if ruling.stage == Stage::Response => {
+            format!("Blocked: what {host} answered must not pass.")
+        }
         (Cause::Policy, None, Classification::Denied) => format!("Blocked: {host} is a denied MCP server."),
         (Cause::Policy, None, Classification::SanctionedDirect) => {
             format!("Blocked: {host} is to be reached through the company MCP portal.")

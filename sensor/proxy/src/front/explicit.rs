@@ -3,12 +3,12 @@
 use super::intercept::Ends;
 use super::io::DownIo;
 use super::route::{Route, dial};
-use super::timing::{Pending, Timing, supervise};
+use super::timing::{Pending, Timing, attend, supervise};
 use crate::answer;
 use crate::conn::Conn;
 use crate::failure::Failure;
 use crate::gate::{Authority, Login, pac};
-use crate::inspect::{Line, refuses_host};
+use crate::inspect::{Caller, Line, refuses_host};
 use crate::relay::{Body, Forwarder, Protocol, Up};
 use crate::thread::Thread;
 use bytes::Bytes;
@@ -68,8 +68,10 @@ struct Granted {
 pub(crate) async fn serve(thread: Rc<Thread>, tcp: TcpStream, client: SocketAddr, listener: u16) {
     // Its box is gone before what follows, which may last.
     let opened = Box::pin(requests(thread, tcp, client, listener)).await;
-    if let Some((ends, tcp, early)) = opened {
-        Box::pin(super::intercept::opened(ends, tcp, early)).await;
+    if let Some((ends, tcp, early)) = opened
+        && let Some(last) = Box::pin(super::intercept::opened(ends, tcp, early)).await
+    {
+        last.await;
     }
 }
 
@@ -81,7 +83,7 @@ async fn requests(
     listener: u16,
 ) -> Option<(Ends, TcpStream, Bytes)> {
     let limits = &thread.shared.options.limits;
-    let timing = Timing::new(limits.head_time, limits.idle_time);
+    let timing = Timing::new(limits, &thread.shared.counters);
     let mut builder = http1::Builder::new();
     builder
         .auto_date_header(false)
@@ -111,7 +113,7 @@ async fn requests(
     let forwarders = session.forwarders.take();
     for Destination { forwarder, .. } in forwarders {
         // At most one of them agreed to a WebSocket, with the last request.
-        Box::pin(forwarder.upgraded()).await;
+        Box::pin(attend(forwarder.upgraded(), &timing)).await;
     }
     let granted = session.granted.take()?;
     let parts = granted.upgrade.await.ok()?.downcast::<TokioIo<DownIo>>().ok()?;
@@ -193,7 +195,8 @@ impl Session {
         };
         let settings = shared.settings.load_full();
         // Told in-band, since clients do not show why CONNECT was refused.
-        let unwanted = shared.ca.is_some() && refuses_host(&settings, &authority.host);
+        let unwanted =
+            shared.ca.is_some() && refuses_host(&settings, &self.caller(user.as_deref(), &authority), &authority.host);
         let dialed = if unwanted {
             None
         } else {
@@ -208,6 +211,10 @@ impl Session {
         let upgrade = hyper::upgrade::on(&mut request);
         *self.granted.borrow_mut() = Some(Granted { upgrade, user, authority, dialed });
         Ok(())
+    }
+
+    fn caller<'a>(&self, user: Option<&'a str>, authority: &Authority) -> Caller<'a> {
+        Caller { client: self.client.ip(), user, port: authority.port }
     }
 
     /// Who takes requests to the destination of this one.

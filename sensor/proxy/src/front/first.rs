@@ -8,6 +8,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// To its first byte, where the server is silent too.
+    pub(crate) silent: Duration,
+    /// From there until it is clear what it says.
+    pub(crate) begun: Duration,
+}
+
 /// Longest request line that is waited for, in bytes. What is longer is no HTTP.
 const MAX_LINE: usize = 16 << 10;
 /// Longest request method, in bytes.
@@ -41,7 +50,7 @@ pub(crate) enum Broke {
     Client,
     /// The server, and why.
     Server(io::Error),
-    /// The client began, and took too long.
+    /// The client took too long.
     Slow,
 }
 
@@ -95,7 +104,7 @@ pub(crate) async fn more(client: &mut (impl AsyncRead + Unpin), seen: &mut Bytes
 }
 
 /// Waits until either side has said enough to know what is spoken. What the client said is added to `seen`, what the
-/// server said to `answered`. Who is silent may stay so; what a client has begun is to be decided within `limit`.
+/// server said to `answered`. Else it could be sat out what it is, or how many there are.
 ///
 /// # Errors
 ///
@@ -105,18 +114,21 @@ pub(crate) async fn first<C, S>(
     seen: &mut BytesMut,
     mut server: Option<&mut S>,
     answered: &mut BytesMut,
-    limit: Duration,
+    limits: Limits,
 ) -> Result<First, Broke>
 where
     C: AsyncRead + Unpin,
     S: AsyncRead + Unpin,
 {
-    let mut deadline = None;
+    let mut silent = seen.is_empty();
+    let mut deadline = Instant::now() + if silent { limits.silent } else { limits.begun };
     loop {
         if let Some(known) = look(seen) {
             return Ok(known);
         }
-        let begun = !seen.is_empty();
+        if std::mem::replace(&mut silent, seen.is_empty()) && !silent {
+            deadline = Instant::now() + limits.begun;
+        }
         let read = std::future::poll_fn(|cx| {
             // Most connections wait here for long: so nothing is allocated before there are bytes.
             let mut space = [std::mem::MaybeUninit::uninit(); READ];
@@ -133,14 +145,7 @@ where
             }
             Poll::Pending
         });
-        let read = if begun {
-            // What has begun must go on: else it could be sat out what it is, or how many there are.
-            let by = *deadline.get_or_insert_with(|| Instant::now() + limit);
-            timeout_at(by, read).await.map_err(|_| Broke::Slow)??
-        } else {
-            read.await?
-        };
-        match read {
+        match timeout_at(deadline, read).await.map_err(|_| Broke::Slow)?? {
             (_, true) => return Ok(First::Server),
             (false, false) => return Ok(if seen.is_empty() { First::Closed } else { First::Other }),
             (true, false) => {}

@@ -1,17 +1,18 @@
 //! What happens on a connection once CONNECT was answered: the first bytes decide whether it is intercepted, served in
 //! the clear, or passed through.
 
-use super::first::{Broke, First, first, more};
+use super::first::{self, Broke, First, first, more};
 use super::hello::{Front, Hello, Onlooker};
 use super::io::{DownIo, Rewind, UpIo};
 use super::route::{self, Route};
 use super::timing::Timing;
 use super::tunnel::tunnel;
 use super::upstream::{self, Offer};
+use crate::clock;
 use crate::conn::Conn;
 use crate::failure::Failure;
-use crate::gate::{Authority, Names};
-use crate::inspect::{Line, refuses_host, tell};
+use crate::gate::{Authority, Names, shown};
+use crate::inspect::{Caller, Line, refuses_host, tell};
 use crate::options::Settings;
 use crate::relay::{self, Connected, Protocol, Up};
 use crate::thread::Thread;
@@ -24,10 +25,12 @@ use rustls::server::{Accepted, Acceptor};
 use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::StartHandshake;
 
 /// Who is at both ends of a connection, and for what.
@@ -69,19 +72,35 @@ impl Ends {
         conn
     }
 
+    /// Who asks.
+    fn caller(&self) -> Caller<'_> {
+        Caller { client: self.client.ip(), user: self.user.as_deref(), port: self.authority.port }
+    }
+
     fn count(&self, family: &'static str, word: &'static str) {
         self.thread.shared.counters.count(family, word);
     }
 
-    /// Passes through what is no HTTP, or must not be read. Where nobody was dialed, it ends here.
+    /// Ends a connection to a server that is refused, where it cannot be said inside of it.
+    fn refuse_unread(&mut self, why: &'static str) {
+        self.count("refused", "unread");
+        self.news.push(ProxyNews::RefusedUnread { host: self.authority.host.clone(), why });
+    }
+
+    /// Passes through what is no HTTP, or must not be read. Where nobody was dialed, since the server is refused, it ends
+    /// here.
     async fn pass(
-        self,
+        mut self,
         why: &'static str,
         client: (TcpStream, Bytes),
         answered: Bytes,
         onlooker: Option<Box<Onlooker>>,
     ) {
-        let Some(up) = self.dialed else { return };
+        let Some(up) = self.dialed else {
+            self.refuse_unread(why);
+            self.conn(None, false);
+            return;
+        };
         self.thread.shared.counters.count("tunnelled", why);
         let down = DownIo::tcp(client.0, self.timing).with_early(client.1);
         let up = UpIo::tcp(up).with_early(answered);
@@ -99,27 +118,27 @@ impl Ends {
     }
 }
 
-/// Serves a connection from the answer to CONNECT on.
-pub(crate) async fn opened(mut ends: Ends, mut client: TcpStream, early: Bytes) {
+/// What a connection does in the end. It may last, so it is run once the stages before it, and what they kept, are gone.
+pub(crate) type Last = Option<Pin<Box<dyn Future<Output = ()>>>>;
+
+/// Finds out what a connection is, from the answer to CONNECT on.
+pub(crate) async fn opened(mut ends: Ends, mut client: TcpStream, early: Bytes) -> Last {
     let (mut seen, mut answered) = (BytesMut::from(early), BytesMut::new());
-    let server = ends.dialed.as_mut();
-    let nobody = server.is_none();
-    let deciding = first(&mut client, &mut seen, server, &mut answered, ends.thread.shared.options.limits.head_time);
-    let decided = if nobody {
-        // There is no server to end it.
-        let limit = ends.thread.shared.options.limits.idle_time;
-        timeout(limit, deciding).await.unwrap_or(Ok(First::Closed))
-    } else {
-        deciding.await
-    };
+    let time = ends.thread.shared.options.limits.head_time;
+    let limits = first::Limits { silent: time, begun: time };
+    let decided = first(&mut client, &mut seen, ends.dialed.as_mut(), &mut answered, limits).await;
     let settings = ends.thread.shared.settings.load_full();
     match decided {
-        Err(Broke::Slow) => ends.count("limit", "head_time"),
-        Err(_) | Ok(First::Closed) => {}
+        Err(Broke::Slow) => {
+            ends.count("limit", "head_time");
+            None
+        }
+        Err(_) | Ok(First::Closed) => None,
         Ok(First::Tls) => Box::pin(tls(ends, settings, client, seen)).await,
         Ok(kind @ (First::Http1 | First::Http2)) => {
-            if let Some(why) = ends.bypass(&settings, None) {
-                return Box::pin(ends.pass(why, (client, seen.freeze()), Bytes::new(), None)).await;
+            // Where nobody was dialed there is an answer of our own.
+            if let Some(why) = ends.bypass(&settings, None).filter(|_| ends.dialed.is_some()) {
+                return Some(Box::pin(ends.pass(why, (client, seen.freeze()), Bytes::new(), None)));
             }
             let protocol = if kind == First::Http2 { Protocol::Http2 } else { Protocol::Http1 };
             let down = DownIo::tcp(client, Arc::clone(&ends.timing)).with_early(seen.freeze());
@@ -130,11 +149,11 @@ pub(crate) async fn opened(mut ends: Ends, mut client: TcpStream, early: Bytes) 
                 None => Up::Later(route),
             };
             ends.timing.restart(protocol == Protocol::Http2);
-            Box::pin(relay::serve(conn, down, protocol, up)).await;
+            Some(Box::pin(relay::serve(conn, down, protocol, up)))
         }
         Ok(kind @ (First::Other | First::Server)) => {
             let why = if kind == First::Other { "unknown" } else { "server_first" };
-            Box::pin(ends.pass(why, (client, seen.freeze()), answered.freeze(), None)).await;
+            Some(Box::pin(ends.pass(why, (client, seen.freeze()), answered.freeze(), None)))
         }
     }
 }
@@ -168,31 +187,49 @@ async fn greeting(ends: &Ends, client: &mut TcpStream, seen: &mut BytesMut) -> G
 }
 
 /// A connection that begins with TLS.
-async fn tls(mut ends: Ends, settings: Arc<Settings>, mut client: TcpStream, mut seen: BytesMut) {
+async fn tls(mut ends: Ends, settings: Arc<Settings>, mut client: TcpStream, mut seen: BytesMut) -> Last {
     let hello = match Box::pin(greeting(&ends, &mut client, &mut seen)).await {
         Greeting::Whole(hello) => hello,
         Greeting::None => {
-            return Box::pin(ends.pass("unknown", (client, seen.freeze()), Bytes::new(), None)).await;
+            return Some(Box::pin(ends.pass("unknown", (client, seen.freeze()), Bytes::new(), None)));
         }
-        Greeting::Gone(why) => return ends.count("tls_client", why),
+        Greeting::Gone(why) => {
+            ends.count("tls_client", why);
+            return None;
+        }
     };
     // One that cannot be a name agrees with none.
     let sni = hello.sni.as_ref().map(Sni::text);
     let bypassed = ends.bypass(&settings, sni);
     let asked = sni.filter(|asked| *asked != ends.authority.host);
     if let Some(asked) = asked.filter(|_| ends.authority.host.parse::<IpAddr>().is_err()) {
-        ends.news.push(ProxyNews::Misdirected { connected: ends.authority.host.clone(), asked: asked.to_owned() });
+        ends.news.push(ProxyNews::Misdirected { connected: ends.authority.host.clone(), asked: shown(asked) });
         ends.count("tls_client", "misdirected");
     }
     let no_ca = ends.thread.shared.ca.is_none().then_some("no_ca");
     if let Some(why) = bypassed.or(no_ca) {
+        let named = || ends.dialed.is_none() || sni.is_some_and(|name| refuses_host(&settings, &ends.caller(), name));
+        let refused = no_ca.is_none() && named();
+        if refused {
+            ends.refuse_unread(why);
+        }
         let onlooker = Onlooker::new(ends.conn(None, false), &hello);
-        return Box::pin(ends.pass(why, (client, seen.freeze()), Bytes::new(), onlooker)).await;
+        if refused {
+            onlooker.into_iter().for_each(Onlooker::over);
+            let _ = client.try_write(&alert(AlertDescription::AccessDenied));
+            return None;
+        }
+        return Some(Box::pin(ends.pass(why, (client, seen.freeze()), Bytes::new(), onlooker)));
     }
     match accepted(&mut seen) {
         Ok(accepted) => {
+            if !may_have_leaf(&mut ends, &accepted).await {
+                ends.conn(None, false);
+                let _ = client.try_write(&alert(AlertDescription::InternalError));
+                return None;
+            }
             // What stands behind the hello is read again by the TLS library.
-            let down = Rewind::new(seen.freeze(), client);
+            let down = Rewind::new(seen.freeze(), client, Arc::clone(&ends.timing));
             let tls = TlsSeen {
                 sni: hello.sni.as_ref().map(|sni| sni.text().to_owned()).unwrap_or_default(),
                 alpn: Vec::new(),
@@ -200,11 +237,45 @@ async fn tls(mut ends: Ends, settings: Arc<Settings>, mut client: TcpStream, mut
                 ja4: hello.ja4.as_str().to_owned(),
                 ech: hello.ech.is_some() || hello.encrypted_sni,
             };
-            Box::pin(intercept(ends, settings, accepted, down, tls)).await;
+            Box::pin(intercept(ends, settings, accepted, down, tls)).await
         }
         Err(alert) => {
             ends.count("tls_client", "bad_hello");
             let _ = client.try_write(&alert);
+            None
+        }
+    }
+}
+
+/// A fatal alert before there are keys (RFC 8446 section 6).
+fn alert(what: AlertDescription) -> [u8; 7] {
+    [0x15, 3, 3, 0, 2, 2, u8::from(what)]
+}
+
+/// For whom the client takes the server: the name of its hello, else that of CONNECT.
+fn name(ends: &Ends, accepted: &Accepted) -> String {
+    accepted.client_hello().server_name().map_or_else(|| ends.authority.host.clone(), str::to_ascii_lowercase)
+}
+
+/// Whether there is a certificate for what a client asks for, or may be one, after a wait if need be: else a client could
+/// keep us busy with names that nobody has.
+async fn may_have_leaf(ends: &mut Ends, accepted: &Accepted) -> bool {
+    let name = name(ends, accepted);
+    let shared = Arc::clone(&ends.thread.shared);
+    if shared.ca.as_ref().is_none_or(|ca| ca.is_ready(&name)) {
+        return true;
+    }
+    match shared.gate.new_leaf(ends.client.ip()) {
+        Some(Duration::ZERO) => true,
+        Some(wait) => {
+            ends.count("limit", "leaf_wait");
+            sleep(wait).await;
+            true
+        }
+        None => {
+            ends.count("limit", "leaf_rate");
+            ends.news.push(ProxyNews::LeafRate { host: shown(&name) });
+            false
         }
     }
 }
@@ -234,14 +305,17 @@ fn accepted(seen: &mut BytesMut) -> Result<Accepted, Vec<u8>> {
 }
 
 /// Handshakes with the origin, then with the client.
-async fn intercept(mut ends: Ends, settings: Arc<Settings>, accepted: Accepted, down: Rewind, mut seen: TlsSeen) {
-    let (name, offer) = {
-        let hello = accepted.client_hello();
-        let name = hello.server_name().map_or_else(|| ends.authority.host.clone(), str::to_ascii_lowercase);
-        (name, Offer::of(hello.alpn().into_iter().flatten()))
-    };
+async fn intercept(
+    mut ends: Ends,
+    settings: Arc<Settings>,
+    accepted: Accepted,
+    down: Rewind,
+    mut seen: TlsSeen,
+) -> Last {
+    let name = name(&ends, &accepted);
+    let offer = Offer::of(accepted.client_hello().alpn().into_iter().flatten());
     let (up, alpn) = Box::pin(origin(&mut ends, &settings, &name, offer)).await;
-    let Some(tls) = Box::pin(leaf(&mut ends, &settings, &name, alpn, accepted, down)).await else { return };
+    let tls = Box::pin(leaf(&mut ends, &settings, &name, alpn, accepted, down)).await?;
     let protocol = route::protocol(alpn);
     seen.alpn = alpn.map(|name| String::from_utf8_lossy(name).into_owned()).into_iter().collect();
     if let Some(version) = tls.get_ref().1.protocol_version() {
@@ -257,7 +331,7 @@ async fn intercept(mut ends: Ends, settings: Arc<Settings>, accepted: Accepted, 
         Up::Ready(connected, route) if alpn.is_none() => Box::pin(inside(thread, conn, down, connected, route)).await,
         up => {
             down.timing().restart(protocol == Protocol::Http2);
-            Box::pin(relay::serve(conn, down, protocol, up)).await;
+            Some(Box::pin(relay::serve(conn, down, protocol, up)))
         }
     }
 }
@@ -269,7 +343,8 @@ async fn origin(ends: &mut Ends, settings: &Settings, name: &str, offer: Offer) 
         return (Up::Never(Failure::Invalid("no name of a server")), offer.best());
     };
     let route = |alpn| Route::tls(Rc::clone(&thread), ends.authority.clone(), server.clone(), alpn);
-    let dialed = ends.dialed.take().zip(ends.server).filter(|_| !refuses_host(settings, name));
+    let unwanted = refuses_host(settings, &ends.caller(), name);
+    let dialed = ends.dialed.take().zip(ends.server).filter(|_| !unwanted);
     let Some((tcp, address)) = dialed else {
         ends.server = None;
         return (Up::Later(route(offer.best())), offer.best());
@@ -318,15 +393,21 @@ async fn leaf(
     };
     let (word, refused) = refusal(&error);
     ends.count("tls_client", word);
+    let mut learned = false;
     if refused {
         ends.news.push(ProxyNews::CaRefused { host: name.to_owned() });
         let names = ends.names(named.then_some(name));
-        if ends.thread.shared.gate.refused(settings, names, ends.client.ip(), false) {
-            ends.news.push(ProxyNews::BypassBegan { host: name.to_owned() });
-        }
+        let mcp_seen = shared.conversations.is_spoken_with(names.asked, clock::now());
+        learned = shared.gate.refused(settings, names, ends.client.ip(), mcp_seen);
+    }
+    if learned {
+        ends.news.push(ProxyNews::BypassBegan { host: name.to_owned() });
     }
     // There is nothing more to know.
-    ends.conn(None, false);
+    let conn = ends.conn(None, false);
+    if learned {
+        conn.thread.learned.began(&conn, conn.authority.host.clone());
+    }
     None
 }
 
@@ -352,14 +433,19 @@ fn refusal(error: &io::Error) -> (&'static str, bool) {
 }
 
 /// Inside of TLS without ALPN anything may be spoken: the first bytes decide, as they do outside.
-async fn inside(thread: Rc<Thread>, conn: Rc<Conn>, mut down: DownIo, mut connected: Connected, route: Route) {
+async fn inside(thread: Rc<Thread>, conn: Rc<Conn>, mut down: DownIo, mut connected: Connected, route: Route) -> Last {
     let (mut seen, mut answered) = (BytesMut::new(), BytesMut::new());
-    let limit = thread.shared.options.limits.head_time;
-    let decided = Box::pin(first(&mut down, &mut seen, Some(&mut connected.io), &mut answered, limit)).await;
+    let times = &thread.shared.options.limits;
+    // The handshake was not for nothing: as between two requests.
+    let limits = first::Limits { silent: times.idle_time, begun: times.head_time };
+    let decided = Box::pin(first(&mut down, &mut seen, Some(&mut connected.io), &mut answered, limits)).await;
     let down = down.with_early(seen.freeze());
     match decided {
-        Err(Broke::Slow) => thread.shared.counters.count("limit", "head_time"),
-        Err(Broke::Client) | Ok(First::Closed) => {}
+        Err(Broke::Slow) => {
+            thread.shared.counters.count("limit", "head_time");
+            None
+        }
+        Err(Broke::Client) | Ok(First::Closed) => None,
         Err(Broke::Server(error)) => {
             // In TLS 1.3 it is only now that an origin says that it wants a certificate of the client.
             let failure = upstream::failed(&conn.authority.host, &error, true);
@@ -367,17 +453,17 @@ async fn inside(thread: Rc<Thread>, conn: Rc<Conn>, mut down: DownIo, mut connec
                 thread.shared.counters.count("tls_origin", reason);
             }
             down.timing().restart(false);
-            Box::pin(relay::serve(conn, down, Protocol::Http1, Up::Never(failure))).await;
+            Some(Box::pin(relay::serve(conn, down, Protocol::Http1, Up::Never(failure))))
         }
         Ok(First::Http1) => {
             down.timing().restart(false);
-            Box::pin(relay::serve(conn, down, Protocol::Http1, Up::Ready(connected, route))).await;
+            Some(Box::pin(relay::serve(conn, down, Protocol::Http1, Up::Ready(connected, route))))
         }
         Ok(kind) => {
             let why = if kind == First::Server { "server_first" } else { "unknown" };
             thread.shared.counters.count("tunnelled", why);
             let up = connected.io.with_early(answered.freeze());
-            Box::pin(tunnel(&thread, down, up, None)).await;
+            Some(Box::pin(async move { tunnel(&thread, down, up, None).await }))
         }
     }
 }

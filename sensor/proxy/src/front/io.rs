@@ -1,53 +1,66 @@
 //! The streams that bytes of clients and origins come on: plain or TLS, known by type, so that nothing is looked up when
 //! a byte passes.
 
+use super::patience::Patience;
 use super::timing::Timing;
+use crate::lookout::{self, Side};
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A socket, behind bytes that were read from it before.
+/// A socket of a client. One that takes nothing for too long of what waits for it is given up.
 #[derive(Debug)]
-pub(crate) struct Rewind {
-    early: Bytes,
+pub(crate) struct Socket {
     tcp: TcpStream,
+    timing: Arc<Timing>,
+    /// There once it was not ready to take something.
+    stuck: Option<Box<Patience>>,
 }
 
-impl Rewind {
-    /// `early` is read first.
-    pub(crate) const fn new(early: Bytes, tcp: TcpStream) -> Self {
-        Self { early, tcp }
+impl Socket {
+    const fn new(tcp: TcpStream, timing: Arc<Timing>) -> Self {
+        Self { tcp, timing, stuck: None }
+    }
+
+    /// Looks at how a write went.
+    fn wrote(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &wrote {
+            Poll::Ready(Ok(bytes)) => {
+                if let Some(stuck) = &mut self.stuck {
+                    stuck.came(*bytes);
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                let limit = self.timing.stall();
+                let stuck = self.stuck.get_or_insert_with(|| Box::new(Patience::new(limit, 1)));
+                if stuck.poll_wait(cx).is_ready() {
+                    self.timing.stalled();
+                    // What the system still holds for it is worth nothing.
+                    let _ = socket2::SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+        wrote
     }
 }
 
-/// Gives what was read before; whether there was any.
-fn again(early: &mut Bytes, buf: &mut ReadBuf<'_>) -> bool {
-    if early.is_empty() || buf.remaining() == 0 {
-        return false;
-    }
-    let n = early.len().min(buf.remaining());
-    buf.put_slice(early.get(..n).unwrap_or_default());
-    early.advance(n);
-    if early.is_empty() {
-        // What it was cut from need not live on.
-        *early = Bytes::new();
-    }
-    true
-}
-
-impl AsyncRead for Rewind {
+impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if again(&mut self.early, buf) { Poll::Ready(Ok(())) } else { Pin::new(&mut self.tcp).poll_read(cx, buf) }
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Rewind {
+impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        let wrote = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        self.wrote(cx, wrote)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -63,11 +76,75 @@ impl AsyncWrite for Rewind {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+        let wrote = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        self.wrote(cx, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.tcp.is_write_vectored()
+    }
+}
+
+/// A socket of a client, behind bytes that were read from it before.
+#[derive(Debug)]
+pub(crate) struct Rewind {
+    early: Bytes,
+    socket: Socket,
+}
+
+impl Rewind {
+    /// `early` is read first.
+    pub(crate) fn new(early: Bytes, tcp: TcpStream, timing: Arc<Timing>) -> Self {
+        Self { early: kept(early), socket: Socket::new(tcp, timing) }
+    }
+}
+
+/// Bytes to be read again. Where there are none, what they were cut from need not live on.
+fn kept(early: Bytes) -> Bytes {
+    if early.is_empty() { Bytes::new() } else { early }
+}
+
+/// Gives what was read before; whether there was any.
+fn again(early: &mut Bytes, buf: &mut ReadBuf<'_>) -> bool {
+    if early.is_empty() || buf.remaining() == 0 {
+        return false;
+    }
+    let n = early.len().min(buf.remaining());
+    buf.put_slice(early.get(..n).unwrap_or_default());
+    early.advance(n);
+    *early = kept(std::mem::take(early));
+    true
+}
+
+impl AsyncRead for Rewind {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if again(&mut self.early, buf) { Poll::Ready(Ok(())) } else { Pin::new(&mut self.socket).poll_read(cx, buf) }
+    }
+}
+
+impl AsyncWrite for Rewind {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
     }
 }
 
@@ -100,7 +177,7 @@ type OriginTls = tokio_rustls::client::TlsStream<TcpStream>;
 /// The kinds of streams of clients.
 #[derive(Debug)]
 enum Down {
-    Tcp(TcpStream),
+    Tcp(Socket),
     Tls(Box<ClientTls>),
     #[cfg(test)]
     Memory(tokio::io::DuplexStream),
@@ -137,8 +214,8 @@ pub(crate) struct DownIo {
 
 impl DownIo {
     /// A plain connection.
-    pub(crate) const fn tcp(tcp: TcpStream, timing: Arc<Timing>) -> Self {
-        Self { early: Bytes::new(), stream: Down::Tcp(tcp), timing }
+    pub(crate) fn tcp(tcp: TcpStream, timing: Arc<Timing>) -> Self {
+        Self { early: Bytes::new(), stream: Down::Tcp(Socket::new(tcp, Arc::clone(&timing))), timing }
     }
 
     /// An intercepted one.
@@ -149,7 +226,7 @@ impl DownIo {
     /// Bytes that were read before, to be read again first.
     #[must_use]
     pub(crate) fn with_early(mut self, early: Bytes) -> Self {
-        self.early = early;
+        self.early = kept(early);
         self
     }
 
@@ -161,7 +238,7 @@ impl DownIo {
     /// The socket, and what was read before, where it is plain.
     pub(crate) fn into_tcp(self) -> Option<(TcpStream, Bytes)> {
         match self.stream {
-            Down::Tcp(tcp) => Some((tcp, self.early)),
+            Down::Tcp(socket) => Some((socket.tcp, self.early)),
             Down::Tls(_) => None,
             #[cfg(test)]
             Down::Memory(_) => None,
@@ -172,8 +249,8 @@ impl DownIo {
     #[cfg_attr(not(test), expect(clippy::unnecessary_wraps, reason = "streams of tests have none"))]
     pub(crate) fn socket(&self) -> Option<&TcpStream> {
         match &self.stream {
-            Down::Tcp(tcp) => Some(tcp),
-            Down::Tls(tls) => Some(&tls.get_ref().0.tcp),
+            Down::Tcp(socket) => Some(&socket.tcp),
+            Down::Tls(tls) => Some(&tls.get_ref().0.socket.tcp),
             #[cfg(test)]
             Down::Memory(_) => None,
         }
@@ -201,7 +278,7 @@ impl UpIo {
     /// Bytes that were read before, to be read again first.
     #[must_use]
     pub(crate) fn with_early(mut self, early: Bytes) -> Self {
-        self.early = early;
+        self.early = kept(early);
         self
     }
 
@@ -220,8 +297,9 @@ impl UpIo {
 #[cfg(test)]
 impl From<tokio::io::DuplexStream> for DownIo {
     fn from(memory: tokio::io::DuplexStream) -> Self {
-        let hour = std::time::Duration::from_hours(1);
-        Self { early: Bytes::new(), stream: Down::Memory(memory), timing: Timing::new(hour, hour) }
+        let hour = Duration::from_hours(1);
+        let limits = crate::options::Limits { head_time: hour, idle_time: hour, ..crate::options::Limits::default() };
+        Self { early: Bytes::new(), stream: Down::Memory(memory), timing: Timing::new(&limits, &Arc::default()) }
     }
 }
 
@@ -230,6 +308,18 @@ impl From<tokio::io::DuplexStream> for UpIo {
     fn from(memory: tokio::io::DuplexStream) -> Self {
         Self { early: Bytes::new(), stream: Up::Memory(memory) }
     }
+}
+
+impl DownIo {
+    /// There is something to write.
+    fn noted(&self) {
+        self.timing.told();
+    }
+}
+
+impl UpIo {
+    #[expect(clippy::unused_self, reason = "as for clients, of whom there is something to note")]
+    const fn noted(&self) {}
 }
 
 impl AsyncRead for DownIo {
@@ -242,6 +332,7 @@ impl AsyncRead for DownIo {
         };
         if buf.filled().len() > before {
             self.timing.heard();
+            lookout::heard(Side::Client);
         }
         polled
     }
@@ -252,15 +343,21 @@ impl AsyncRead for UpIo {
         if again(&mut self.early, buf) {
             return Poll::Ready(Ok(()));
         }
-        either!(Up, &mut self.stream, io => Pin::new(io).poll_read(cx, buf))
+        let before = buf.filled().len();
+        let polled = either!(Up, &mut self.stream, io => Pin::new(io).poll_read(cx, buf));
+        if buf.filled().len() > before {
+            lookout::heard(Side::Origin);
+        }
+        polled
     }
 }
 
-/// Writing is the same on both sides.
+/// Writing is the same on both sides, but that what goes to a client is noted.
 macro_rules! write_through {
     ($($io:ident of $kind:ident),*) => {$(
         impl AsyncWrite for $io {
             fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                self.noted();
                 either!($kind, &mut self.stream, io => Pin::new(io).poll_write(cx, buf))
             }
 
@@ -277,6 +374,7 @@ macro_rules! write_through {
                 cx: &mut Context<'_>,
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
+                self.noted();
                 if let $kind::Tls(tls) = &mut self.stream {
                     return in_pieces(bufs, |pieces| Pin::new(tls).poll_write_vectored(cx, pieces));
                 }

@@ -8,6 +8,7 @@ mod intercept;
 mod io;
 mod listen;
 mod news;
+mod patience;
 mod route;
 mod threads;
 mod timing;
@@ -16,8 +17,12 @@ mod upstream;
 
 pub(crate) use drain::Drain;
 pub(crate) use io::{DownIo, UpIo};
+pub(crate) use news::Learned;
+pub(crate) use patience::Patience;
 pub(crate) use route::Route;
-pub(crate) use timing::{Pending, supervise};
+#[cfg(test)]
+pub(crate) use threads::runtime;
+pub(crate) use timing::{Pending, attend, supervise};
 pub(crate) use tunnel::Pool;
 pub(crate) use upstream::{Origins, trust};
 

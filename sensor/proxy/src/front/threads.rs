@@ -1,6 +1,7 @@
 //! The threads that connections live on.
 
 use super::listen::{Accepted, Admission, accept, begin};
+use crate::lookout;
 use crate::thread::Thread;
 use std::io;
 use std::rc::Rc;
@@ -76,14 +77,26 @@ pub(crate) struct Worker {
 
 /// A runtime for one thread.
 pub(crate) fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(MAX_BLOCKING).build()
+    Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(MAX_BLOCKING)
+        .on_thread_park(lookout::before_sleep)
+        .build()
 }
 
 impl Worker {
     /// Serves connections until they are not wanted any more.
     pub(crate) fn run(self, runtime: &Runtime, thread: impl FnOnce() -> Rc<Thread>) {
         let local = LocalSet::new();
-        local.block_on(runtime, self.work(thread()));
+        let thread = thread();
+        // As a task, which is polled only where it has something to do.
+        let working = local.spawn_local(self.work(thread));
+        if let Err(error) = local.block_on(runtime, working)
+            && let Ok(fault) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(fault);
+        }
         // What is still open is closed, while the runtime is there.
         let _entered = runtime.enter();
         drop(local);
@@ -115,7 +128,11 @@ impl Worker {
                 },
                 accepted = self.inbox.recv() => match accepted {
                     Some(accepted) => take(&thread, accepted),
-                    None => break Instant::now(),
+                    // Who accepted has heard of the end, maybe before this thread.
+                    None => match *self.phase.borrow() {
+                        Phase::Ending(deadline) => break deadline,
+                        Phase::Open => break Instant::now(),
+                    },
                 },
                 _ = ticks.tick() => {
                     self.pulse.beat();
@@ -139,9 +156,10 @@ impl Worker {
     }
 }
 
-/// Offers again what waits to be told, and hands over what inspection counted.
+/// Offers again what waits to be told, tells what has ended, and hands over what inspection counted.
 fn tell(thread: &Thread) {
     thread.outbox.flush(&thread.shared);
+    thread.learned.look(thread);
     let stats = std::mem::take(&mut thread.scratch.borrow_mut().stats);
     thread.shared.counters.inspected(&stats);
 }

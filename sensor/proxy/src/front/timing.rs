@@ -1,6 +1,8 @@
-//! How long a client may take: to a whole request head, and between two requests. Never while an answer is pending.
+//! How long a client may take: to a whole request head, and between two requests. While an answer is pending, only
+//! whether any byte passes in a very long time.
 
 use crate::counters::Counters;
+use crate::options::Limits;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +32,13 @@ pub(crate) struct Timing {
     pending: AtomicU32,
     /// Bytes between requests are no head: they may be pings.
     streams: AtomicBool,
+    /// Bytes passed, either way, since this was last asked.
+    moved: AtomicBool,
     head: Duration,
     idle: Duration,
+    quiet: Duration,
+    stall: Duration,
+    counters: Arc<Counters>,
     watcher: Mutex<Option<Waker>>,
 }
 
@@ -42,6 +49,8 @@ pub(crate) enum Expired {
     Head,
     /// Between requests.
     Idle,
+    /// No byte passed while an answer was pending.
+    Quiet,
 }
 
 impl Expired {
@@ -50,21 +59,26 @@ impl Expired {
         match self {
             Self::Head => "head_time",
             Self::Idle => "idle_time",
+            Self::Quiet => "quiet_time",
         }
     }
 }
 
 impl Timing {
     /// A connection that begins now, with its first head.
-    pub(crate) fn new(head: Duration, idle: Duration) -> Arc<Self> {
+    pub(crate) fn new(limits: &Limits, counters: &Arc<Counters>) -> Arc<Self> {
         Arc::new(Self {
             start: Instant::now(),
             since: AtomicU64::new(0),
             state: AtomicU8::new(HEAD),
             pending: AtomicU32::new(0),
             streams: AtomicBool::new(false),
-            head,
-            idle,
+            moved: AtomicBool::new(true),
+            head: limits.head_time,
+            idle: limits.idle_time,
+            quiet: limits.quiet_time,
+            stall: limits.stall_time,
+            counters: Arc::clone(counters),
             watcher: Mutex::new(None),
         })
     }
@@ -75,8 +89,24 @@ impl Timing {
         self.turn(IDLE);
     }
 
+    /// Bytes went to the client.
+    pub(crate) fn told(&self) {
+        self.moved.store(true, Relaxed);
+    }
+
+    /// Longest time in which the client may take nothing of what waits for it.
+    pub(crate) const fn stall(&self) -> Duration {
+        self.stall
+    }
+
+    /// The client took nothing for so long.
+    pub(crate) fn stalled(&self) {
+        self.counters.count("limit", "stall_time");
+    }
+
     /// Bytes of the client came.
     pub(crate) fn heard(&self) {
+        self.moved.store(true, Relaxed);
         if self.state.load(Relaxed) == IDLE && !self.streams.load(Relaxed) {
             self.turn(HEAD);
         }
@@ -97,8 +127,9 @@ impl Timing {
         }
     }
 
-    /// Ready once a limit is met. `sleep` is the one timer; it is armed for the limit, or for one before it.
-    fn poll_expired(&self, mut sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<Expired> {
+    /// Ready once a limit is met. `sleep` is the one timer; it is armed for the limit, or for one before it. `polled`
+    /// says that it knows whom to wake.
+    fn poll_expired(&self, mut sleep: Pin<&mut Sleep>, polled: &mut bool, cx: &mut Context<'_>) -> Poll<Expired> {
         loop {
             if self.state.load(Relaxed) == BUSY {
                 let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,8 +137,18 @@ impl Timing {
                     Some(known) => known.clone_from(cx.waker()),
                     None => *watcher = Some(cx.waker().clone()),
                 }
-                return Poll::Pending;
+                drop(watcher);
+                if std::mem::replace(polled, true) && !sleep.is_elapsed() {
+                    return Poll::Pending;
+                }
+                ready!(sleep.as_mut().poll(cx));
+                if !self.moved.swap(false, Relaxed) {
+                    return Poll::Ready(Expired::Quiet);
+                }
+                sleep.as_mut().reset(Instant::now() + self.quiet);
+                continue;
             }
+            *polled = true;
             let (deadline, which) = self.deadline();
             if sleep.deadline() > deadline {
                 sleep.as_mut().reset(deadline);
@@ -158,7 +199,7 @@ pub(crate) async fn supervise<C: Future>(
 ) -> Option<C::Output> {
     let mut sleep = pin!(sleep_until(timing.deadline().0));
     let mut drained = pin!(drain.begun());
-    let (mut draining, mut asked) = (false, false);
+    let (mut draining, mut asked, mut polled) = (false, false, false);
     std::future::poll_fn(|cx| {
         if let Poll::Ready(out) = conn.as_mut().poll(cx) {
             return Poll::Ready(Some(out));
@@ -171,9 +212,9 @@ pub(crate) async fn supervise<C: Future>(
             }
         }
         loop {
-            let which = ready!(timing.poll_expired(sleep.as_mut(), cx));
+            let which = ready!(timing.poll_expired(sleep.as_mut(), &mut polled, cx));
             counters.count("limit", which.word());
-            if which == Expired::Head || asked {
+            if which != Expired::Idle || asked {
                 return Poll::Ready(None);
             }
             asked = true;
@@ -182,6 +223,26 @@ pub(crate) async fn supervise<C: Future>(
             if let Poll::Ready(out) = conn.as_mut().poll(cx) {
                 return Poll::Ready(Some(out));
             }
+        }
+    })
+    .await
+}
+
+/// Runs what follows HTTP on a connection to its end, or until no byte has passed for very long.
+pub(crate) async fn attend<F: Future>(doing: F, timing: &Timing) -> Option<F::Output> {
+    let mut doing = pin!(doing);
+    let mut sleep = pin!(sleep_until(Instant::now() + timing.quiet));
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(out) = doing.as_mut().poll(cx) {
+            return Poll::Ready(Some(out));
+        }
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if !timing.moved.swap(false, Relaxed) {
+                timing.counters.count("limit", Expired::Quiet.word());
+                return Poll::Ready(None);
+            }
+            sleep.as_mut().reset(Instant::now() + timing.quiet);
         }
     })
     .await
@@ -202,7 +263,7 @@ mod tests {
     }
 
     fn timing() -> Arc<Timing> {
-        Timing::new(Duration::from_secs(10), Duration::from_mins(1))
+        Timing::new(&Limits::default(), &Arc::default())
     }
 
     #[tokio::test(start_paused = true)]
@@ -226,6 +287,20 @@ mod tests {
         timing.restart(true);
         timing.heard();
         assert_eq!(life(&timing).await.as_secs(), 70, "a ping is no head");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_day_without_a_byte_ends_what_is_pending_and_a_byte_a_day_does_not() {
+        let timing = timing();
+        let _pending = Pending::new(&timing);
+        let talk = async {
+            for n in 0..20 {
+                tokio::time::sleep(Duration::from_hours(23)).await;
+                if n % 2 == 0 { timing.heard() } else { timing.told() }
+            }
+        };
+        let hours = tokio::join!(life(&timing), talk).0.as_secs() / 3600;
+        assert!((20 * 23 + 24..=20 * 23 + 48).contains(&hours), "{hours}");
     }
 
     #[tokio::test(start_paused = true)]

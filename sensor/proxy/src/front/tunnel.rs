@@ -6,10 +6,11 @@ use crate::thread::Thread;
 use net::Direction;
 use std::cell::RefCell;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Bytes that are moved at once.
 const BUFFER: usize = 64 << 10;
@@ -45,6 +46,8 @@ struct Way {
     /// There is something to flush.
     dirty: bool,
     moved: u64,
+    /// Counts reads and writes, to know whether there are any.
+    steps: u64,
 }
 
 impl Way {
@@ -66,6 +69,7 @@ impl Way {
                 }
                 self.at += n;
                 self.dirty = true;
+                self.steps += 1;
                 continue;
             }
             if self.ended {
@@ -80,6 +84,7 @@ impl Way {
                     seen(read.filled());
                     (self.at, self.end) = (0, read.filled().len());
                     self.moved = self.moved.saturating_add(self.end as u64);
+                    self.steps += 1;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
@@ -101,10 +106,42 @@ impl Way {
     }
 }
 
-/// Carries a tunnel until both sides have ended, or one broke off: then the other is broken off too, at once.
+/// How long nothing has passed.
+struct Silence {
+    /// Steps of both directions when they were last counted.
+    steps: u64,
+    since: Instant,
+}
+
+impl Silence {
+    /// Ready once it has lasted for `limit`. `sleep` is armed for then, or for before.
+    fn poll(&mut self, cx: &mut Context<'_>, mut sleep: Pin<&mut Sleep>, steps: u64, limit: Duration) -> Poll<()> {
+        if std::mem::replace(&mut self.steps, steps) != steps {
+            self.since = Instant::now();
+        }
+        let deadline = self.since + limit;
+        loop {
+            if sleep.deadline() > deadline {
+                sleep.as_mut().reset(deadline);
+            }
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline);
+        }
+    }
+}
+
+/// Carries a tunnel until both sides have ended, or one broke off: then the other is broken off too, at once. So are both
+/// after a very long silence, or a shorter one once one side has ended.
 pub(crate) async fn tunnel(thread: &Thread, mut down: DownIo, mut up: UpIo, mut onlooker: Option<Box<Onlooker>>) {
     let (mut out, mut back) = (Way::default(), Way::default());
     let (mut sent, mut received) = (false, false);
+    let limits = &thread.shared.options.limits;
+    let mut silence = Silence { steps: 0, since: Instant::now() };
+    let mut sleep = pin!(sleep_until(silence.since + limits.quiet_time));
+    let mut met = None;
     let ended: io::Result<()> = std::future::poll_fn(|cx| {
         let mut look = |dir: Direction, bytes: &[u8]| {
             if onlooker.as_mut().is_some_and(|onlooker| !onlooker.see(dir, bytes)) {
@@ -119,7 +156,14 @@ pub(crate) async fn tunnel(thread: &Thread, mut down: DownIo, mut up: UpIo, mut 
             let seen = |bytes: &[u8]| look(Direction::ToClient, bytes);
             received = back.poll(cx, &thread.pool, Pin::new(&mut up), Pin::new(&mut down), seen)?.is_ready();
         }
-        if sent && received { Poll::Ready(Ok(())) } else { Poll::Pending }
+        let (limit, word) = match (sent, received) {
+            (true, true) => return Poll::Ready(Ok(())),
+            (false, false) => (limits.quiet_time, "quiet_time"),
+            _ => (limits.half_closed_time, "half_closed_time"),
+        };
+        ready!(silence.poll(cx, sleep.as_mut(), out.steps + back.steps, limit));
+        met = Some(word);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     })
     .await;
     if let Some(onlooker) = onlooker {
@@ -130,6 +174,9 @@ pub(crate) async fn tunnel(thread: &Thread, mut down: DownIo, mut up: UpIo, mut 
     let counters = &thread.shared.counters;
     counters.add("tunnel_bytes", "to_server", out.moved);
     counters.add("tunnel_bytes", "to_client", back.moved);
+    if let Some(word) = met {
+        counters.count("limit", word);
+    }
     if ended.is_err() {
         // A reset is passed on as a reset; an end in order would say that all was sent.
         for socket in [down.socket(), up.socket()].into_iter().flatten() {

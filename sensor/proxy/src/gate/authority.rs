@@ -62,6 +62,12 @@ impl Authority {
     }
 }
 
+/// What a peer named as a host, to be shown: without a user before it, printable, and at most 255 bytes of it.
+pub(crate) fn shown(text: &str) -> String {
+    let host = text.rsplit('@').next().unwrap_or(text);
+    host.chars().take(255).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
+}
+
 impl fmt::Display for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port } = self;
@@ -205,6 +211,21 @@ mod tests {
         check(&format!("{}example", "abc.".repeat(63)), None);
         let longest = "a.".repeat(126) + "a";
         check(&longest, Some((&longest, 80)));
+    }
+
+    #[test]
+    fn what_is_shown_of_a_host_has_no_secret_no_end_of_line_and_an_end() {
+        for (text, want) in [
+            ("other.example:8443", "other.example:8443"),
+            ("user:CANARY@other.example", "other.example"),
+            ("a@b:CANARY@other.example", "other.example"),
+            ("CANARY@", ""),
+            ("a\r\nb c\u{1b}[31m\0", "a??b?c?[31m?"),
+            ("m\u{fc}nchen.example", "m?nchen.example"),
+        ] {
+            assert_eq!(shown(text), want, "{text:?}");
+        }
+        assert_eq!(shown(&"a".repeat(1000)).len(), 255);
     }
 
     #[test]

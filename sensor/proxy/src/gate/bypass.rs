@@ -1,6 +1,6 @@
 //! What is passed through unread.
 
-use super::tries::network;
+use super::budget::network;
 use crate::counters::Counters;
 use crate::options::{Bypass, Settings};
 use foldhash::fast::RandomState;
@@ -87,6 +87,15 @@ impl Passed {
             return None;
         };
         (!settings.generation.rules.lists_host(host)).then_some(why)
+    }
+
+    /// Whether a host that was learned is passed through no longer: its time is over, or nothing is to be learned any more.
+    pub(super) fn ended(&self, settings: &Settings, host: &str, now: Instant) -> bool {
+        if settings.bypass.learn.is_some() && self.has_learned(host, now) {
+            return false;
+        }
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
+        true
     }
 
     fn has_learned(&self, host: &str, now: Instant) -> bool {
@@ -272,6 +281,27 @@ mod tests {
         assert!(refuse(&settings, "192.0.2.1", later + Passed::WINDOW));
         settings.bypass.learn = None;
         assert_eq!(why(&settings, later + Passed::WINDOW), None);
+    }
+
+    #[test]
+    fn what_was_learned_ends_with_its_time_or_when_nothing_is_to_be_learned() {
+        let mut settings = settings();
+        settings.bypass.learn = Some(Duration::from_mins(10));
+        let (passed, now) = (passed(), Instant::now());
+        let learn = |settings: &Settings| {
+            for client in ["192.0.2.1", "192.0.2.2"] {
+                passed.refused(settings, names("pinned.example"), ip(client), false, now);
+            }
+        };
+        learn(&settings);
+        assert!(!passed.ended(&settings, "pinned.example", now + Duration::from_secs(599)));
+        assert!(passed.ended(&settings, "pinned.example", now + Duration::from_mins(10)));
+        assert!(passed.learned.lock().unwrap().is_empty());
+        learn(&settings);
+        settings.bypass.learn = None;
+        assert!(passed.ended(&settings, "pinned.example", now));
+        settings.bypass.learn = Some(Duration::from_mins(10));
+        assert_eq!(passed.why(&settings, names("pinned.example"), ip("192.0.2.9"), now), None, "it begins anew");
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! Who asks, by `Proxy-Authorization: Basic` (RFC 7617).
 
+use super::budget::Budget;
 use super::once::Once;
-use super::tries::Tries;
 use super::users::Users;
 use crate::counters::Counters;
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::{hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use foldhash::fast::RandomState;
 use http::HeaderValue;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -37,7 +39,10 @@ pub(super) struct Logins {
     current: ArcSwapOption<Current>,
     /// Drawn at the start.
     key: hmac::Key,
-    tries: Tries,
+    /// Guesses: passwords that are hashed, and are wrong.
+    tries: Budget,
+    /// Different credentials that came while no guess was left, and were not hashed.
+    unhashed: Budget,
     /// Hashes that may be computed at a time.
     hashing: Arc<Semaphore>,
     counters: Arc<Counters>,
@@ -51,6 +56,10 @@ struct Current {
     /// By the tag of the credentials. Who does not know the key cannot aim at one, so that how long a look-up takes says
     /// nothing of what is there.
     verified: Once<Tag, Login>,
+    /// Credentials that are wrong: a client that has them and asks again and again makes one guess.
+    wrong: Lately,
+    /// Credentials that came while no guess was left.
+    unhashed: Lately,
 }
 
 /// Credentials under the key of the process.
@@ -61,6 +70,13 @@ impl Logins {
     const KEPT: usize = 4096;
     /// For how long: so long an argon2 hash runs once for each.
     const LIFE: Duration = Duration::from_mins(5);
+    /// Wrong passwords of one client address that are hashed at once.
+    const GUESSES: u32 = 10;
+    /// Different credentials of one client address that may come beyond those, before not even what is known is looked
+    /// at any more.
+    const UNHASHED: u32 = 100;
+    /// After that there is one more of either kind every so often.
+    const PAUSE: Duration = Duration::from_secs(6);
     /// Hashes at a time: each takes a core and megabytes of memory.
     const HASHING: usize = 2;
 
@@ -74,7 +90,8 @@ impl Logins {
         let logins = Self {
             current: ArcSwapOption::empty(),
             key: key.map_err(|_| "the system has no random numbers".to_owned())?,
-            tries: Tries::new(Tries::ROOM),
+            tries: Budget::new(Budget::ROOM, Self::GUESSES, Self::PAUSE),
+            unhashed: Budget::new(Budget::ROOM, Self::UNHASHED, Self::PAUSE),
             hashing: Arc::new(Semaphore::new(Self::HASHING)),
             counters,
             hashed: Arc::default(),
@@ -92,7 +109,7 @@ impl Logins {
         let users = file.map(Users::read).transpose()?.map(Arc::new);
         self.current.store(users.map(|users| {
             let verified = Once::new(Self::KEPT, Self::LIFE);
-            Arc::new(Current { users, verified })
+            Arc::new(Current { users, verified, wrong: Lately::default(), unhashed: Lately::default() })
         }));
         Ok(())
     }
@@ -101,27 +118,41 @@ impl Logins {
     pub(super) async fn login(&self, client: IpAddr, credentials: Option<&HeaderValue>) -> Login {
         let Some(current) = self.current.load_full() else { return Login::NotNeeded };
         let Some(given) = credentials.and_then(Given::parse) else { return Login::Refused };
-        // First of all: not even what is known already may answer one who guesses.
-        if self.tries.over(client, Instant::now()) {
+        let mut tag: Tag = [0; 32];
+        tag.copy_from_slice(hmac::sign(&self.key, &given.text).as_ref());
+        let now = Instant::now();
+        // Who tries many is not even told that one of them is known. Others behind the same address, of whom one has a
+        // wrong password, are.
+        if !self.unhashed.over(client, now)
+            && let Some(known) = current.verified.known(&tag)
+        {
+            return known;
+        }
+        if current.wrong.has(&tag, now) {
+            return Login::Refused;
+        }
+        if self.tries.over(client, now) {
+            if current.unhashed.add(tag, now) {
+                let _ = self.unhashed.spend(client, now);
+            }
             self.counters.count("limit", "login_tries");
             return Login::TooMany;
         }
-        let mut tag: Tag = [0; 32];
-        tag.copy_from_slice(hmac::sign(&self.key, &given.text).as_ref());
-        if let Some(known) = current.verified.known(&tag) {
-            return known;
-        }
         let verify = self.verify(client, Arc::clone(&current.users), given, tag);
         let keep: fn(&Login) -> bool = |login| matches!(login, Login::User(_));
-        current.verified.get(&tag, verify, keep).await.unwrap_or_else(|| {
+        let login = current.verified.get(&tag, verify, keep).await.unwrap_or_else(|| {
             self.counters.count("limit", "logins");
             Login::TooMany
-        })
+        });
+        if login == Login::Refused {
+            current.wrong.add(tag, Instant::now());
+        }
+        login
     }
 
     /// Hashes, on a thread for such. Each guess is paid for before: who goes away while it runs has made it all the same.
     async fn verify(&self, client: IpAddr, users: Arc<Users>, given: Given, tag: Tag) -> Login {
-        let Some(guess) = self.tries.guess(client, Instant::now()) else {
+        let Some(guess) = self.tries.spend(client, Instant::now()) else {
             self.counters.count("limit", "login_tries");
             return Login::TooMany;
         };
@@ -136,11 +167,49 @@ impl Logins {
         });
         match verified.await {
             Ok(Some(user)) => {
-                self.tries.right(guess);
+                self.tries.give_back(guess);
                 Login::User(user)
             }
             _ => Login::Refused,
         }
+    }
+}
+
+/// Credentials that were seen of late.
+#[derive(Default)]
+struct Lately {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    until: HashMap<Tag, Instant, RandomState>,
+    sweep: Option<Instant>,
+}
+
+impl Lately {
+    /// Those that are kept in mind; what comes beyond is new each time.
+    const ROOM: usize = 4096;
+    /// For how long.
+    const LIFE: Duration = Duration::from_mins(1);
+
+    fn has(&self, tag: &Tag, now: Instant) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.until.get(tag).is_some_and(|until| *until > now)
+    }
+
+    /// Keeps them in mind. Whether they are new.
+    fn add(&self, tag: Tag, now: Instant) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Seen { until, sweep } = &mut *seen;
+        if until.len() >= Self::ROOM && sweep.is_none_or(|at| now >= at) {
+            until.retain(|_, until| *until > now);
+            *sweep = Some(now + Duration::from_secs(1));
+        }
+        if until.len() >= Self::ROOM && !until.contains_key(&tag) {
+            return true;
+        }
+        until.insert(tag, now + Self::LIFE).is_none_or(|until| until <= now)
     }
 }
 
@@ -273,19 +342,61 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_guesses_too_often_is_not_even_told_of_a_right_guess() {
+    async fn a_wrong_password_locks_out_nobody_behind_the_same_address_who_is_known() {
+        let file = File::new(&(line("ana", "x") + &line("bob", "y")));
+        let logins = file.logins();
+        assert_eq!(logins.login(ip(2), Some(&basic("ana:x"))).await, user("ana"));
+        for n in 0..200 {
+            assert_eq!(logins.login(ip(1), Some(&basic("eve:wrong"))).await, Login::Refused, "{n}");
+        }
+        assert_eq!(logins.hashed.load(Ordering::Relaxed), 2, "asked again and again it is one guess");
+        assert_eq!(logins.login(ip(1), Some(&basic("bob:y"))).await, user("bob"));
+        for n in 0..9 {
+            assert_eq!(logins.login(ip(1), Some(&basic(&format!("ana:{n}")))).await, Login::Refused, "{n}");
+        }
+        for _ in 0..200 {
+            assert_eq!(logins.login(ip(1), Some(&basic("ana:10"))).await, Login::TooMany);
+        }
+        for (name, login) in [("ana", "ana:x"), ("bob", "bob:y")] {
+            assert_eq!(logins.login(ip(1), Some(&basic(login))).await, user(name));
+        }
+        assert_eq!(logins.login(ip(1), None).await, Login::Refused);
+        assert_eq!(logins.hashed.load(Ordering::Relaxed), 12);
+        assert_eq!(logins.counters.totals().words.get(&("limit", "login_tries")), Some(&200));
+    }
+
+    #[tokio::test]
+    async fn who_guesses_very_often_is_not_even_told_of_a_right_guess() {
         let file = File::new(&line("ana", "x"));
         let logins = file.logins();
         assert_eq!(logins.login(ip(2), Some(&basic("ana:x"))).await, user("ana"));
         for n in 0..10 {
             assert_eq!(logins.login(ip(1), Some(&basic(&format!("ana:{n}")))).await, Login::Refused, "{n}");
         }
-        assert_eq!(logins.login(ip(1), Some(&basic("ana:11"))).await, Login::TooMany);
+        for n in 10..110 {
+            assert_eq!(logins.login(ip(1), Some(&basic(&format!("ana:{n}")))).await, Login::TooMany, "{n}");
+        }
         assert_eq!(logins.login(ip(1), Some(&basic("ana:x"))).await, Login::TooMany);
-        assert_eq!(logins.login(ip(1), None).await, Login::Refused);
         assert_eq!(logins.login(ip(2), Some(&basic("ana:x"))).await, user("ana"));
         assert_eq!(logins.hashed.load(Ordering::Relaxed), 11);
-        assert_eq!(logins.counters.totals().words.get(&("limit", "login_tries")), Some(&2));
+    }
+
+    #[test]
+    fn what_is_kept_in_mind_of_wrong_credentials_has_a_limit_and_ends() {
+        let (lately, now) = (Lately::default(), Instant::now());
+        let tag = |n: usize| {
+            let mut tag = [0; 32];
+            tag[..8].copy_from_slice(&n.to_le_bytes());
+            tag
+        };
+        for n in 0..Lately::ROOM + 10 {
+            assert!(lately.add(tag(n), now));
+        }
+        assert!(!lately.add(tag(0), now) && lately.has(&tag(0), now) && lately.add(tag(Lately::ROOM + 1), now));
+        assert_eq!(lately.seen.lock().unwrap().until.len(), Lately::ROOM);
+        let later = now + Lately::LIFE;
+        assert!(!lately.has(&tag(0), later) && lately.add(tag(0), later));
+        assert_eq!(lately.seen.lock().unwrap().until.len(), 1);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who may use the proxy, where it may go, and what it passes through unread.
 
 mod authority;
+mod budget;
 mod bypass;
 mod chain;
 mod destination;
@@ -11,10 +12,9 @@ mod pac;
 mod resolve;
 #[cfg(test)]
 mod tests;
-mod tries;
 mod users;
 
-pub(crate) use authority::Authority;
+pub(crate) use authority::{Authority, shown};
 pub(crate) use bypass::Names;
 pub(crate) use login::Login;
 pub(crate) use pac::pac;
@@ -22,6 +22,7 @@ pub(crate) use pac::pac;
 use crate::counters::Counters;
 use crate::failure::Failure;
 use crate::options::{Destinations, Options, Settings};
+use budget::Budget;
 use bypass::Passed;
 use chain::Chain;
 use destination::{Judge, Refusal};
@@ -39,6 +40,8 @@ use tokio::time::{Instant, timeout};
 pub(crate) struct Gate {
     logins: Logins,
     passed: Passed,
+    /// New leaf certificates.
+    leaves: Budget,
     resolver: Resolver,
     chain: Option<Chain>,
     /// Where this program listens.
@@ -50,6 +53,9 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// Longest time that a handshake waits because its client asks for many new certificates.
+    const LEAF_WAIT: Duration = Duration::from_secs(5);
+
     /// Reads the files it needs. Listeners must have the addresses that they are bound to: requests to those would go
     /// round.
     ///
@@ -57,17 +63,19 @@ impl Gate {
     ///
     /// What is wrong with the file of credentials (file, line) or with the upstream proxy, and what would do.
     pub(crate) fn open(options: &Options, settings: &Settings, counters: &Arc<Counters>) -> Result<Self, String> {
-        let upstream = &options.upstream;
+        let (upstream, limits) = (&options.upstream, &options.limits);
+        let pause = Duration::from_secs(1) / limits.leaf_rate.max(1);
         let all = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
         let allow = all.iter().map(|ip| Cidr::parse(&format!("{ip}/0"))).collect::<Result<_, _>>()?;
         Ok(Self {
             logins: Logins::open(settings.access.credentials.as_deref(), Arc::clone(counters))?,
             passed: Passed::new(Arc::clone(counters)),
+            leaves: Budget::new(Budget::ROOM, limits.leaf_burst, pause),
             resolver: Resolver::new(Arc::clone(counters)),
             chain: upstream.proxy.as_ref().map(|proxy| Chain::new(proxy, &upstream.no_proxy)).transpose()?,
             own: options.listeners.iter().map(|listener| listener.address).chain(options.own.iter().copied()).collect(),
             anywhere: Destinations { allow, ..Destinations::default() },
-            patience: options.limits.connect_time,
+            patience: limits.connect_time,
         })
     }
 
@@ -161,5 +169,16 @@ impl Gate {
     /// through from now on, and was not before: that is worth a notice.
     pub(crate) fn refused(&self, settings: &Settings, names: Names<'_>, client: IpAddr, mcp_seen: bool) -> bool {
         self.passed.refused(settings, names, client, mcp_seen, Instant::now())
+    }
+
+    /// Whether a host that was learned to be passed through is so no longer.
+    pub(crate) fn ended(&self, settings: &Settings, host: &str) -> bool {
+        self.passed.ended(settings, host, Instant::now())
+    }
+
+    /// A client asks for a certificate of a name that has none. For how long it must wait, at most [`Self::LEAF_WAIT`];
+    /// `None` where it asked for too many of late.
+    pub(crate) fn new_leaf(&self, client: IpAddr) -> Option<Duration> {
+        self.leaves.spend_late(client, Instant::now(), Self::LEAF_WAIT).map(|(_, wait)| wait)
     }
 }

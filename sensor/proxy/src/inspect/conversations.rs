@@ -1,6 +1,7 @@
 //! What crosses connections and must be known at once: which places servers have shown to speak MCP, so that the next
 //! request to them is judged by that.
 
+use super::rewrite::Calls;
 use detect::Confidence;
 use foldhash::quality::RandomState;
 use net::Timestamp;
@@ -29,6 +30,8 @@ pub(super) enum Spot<'a> {
     Session(&'a str, u16, &'a str, Option<&'a [u8]>),
     /// A host, wherever on it.
     Host(&'a str),
+    /// A call in a conversation: key of that, and its id.
+    Call(u128, &'a mcp::Id),
 }
 
 /// The places that are known. Shared by all threads, bounded, kept for a day.
@@ -43,6 +46,8 @@ pub(crate) struct Conversations {
     places: AtomicUsize,
     /// Endpoints were seen, so that it is worth making their keys.
     endpoints: AtomicUsize,
+    /// Calls whose answers come elsewhere.
+    pub(super) calls: Calls,
 }
 
 #[derive(Clone, Debug)]
@@ -76,12 +81,13 @@ impl Default for Conversations {
             shards: std::array::from_fn(|_| Mutex::default()),
             places: AtomicUsize::new(0),
             endpoints: AtomicUsize::new(0),
+            calls: Calls::default(),
         }
     }
 }
 
 impl Conversations {
-    fn key(&self, spot: &Spot<'_>) -> u128 {
+    pub(super) fn key(&self, spot: &Spot<'_>) -> u128 {
         let [low, high] = self.keys.each_ref().map(|key| u128::from(hash(key, spot)));
         low | high << 64
     }

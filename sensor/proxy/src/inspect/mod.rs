@@ -1,14 +1,16 @@
 //! The proxy's side of inspection: heads and bodies of the HTTP library to [`detect::Exchange`], what it says to a
 //! verdict, and its news to the serial stage.
 //!
-//! Only what goes to the server is ever held or stopped. What comes back is looked at, told, and remembered: a server
-//! that turns out to speak MCP by its answer has its next request judged by that.
+//! What goes to the server is held or stopped. What comes back is looked at, told, and remembered: a server that turns out
+//! to speak MCP by its answer has its next request judged by that. It is held only where a policy acts on answers.
 
+mod case;
 mod conversations;
 mod heads;
 mod line;
 mod outbox;
 mod plan;
+mod rewrite;
 mod ruling;
 #[cfg(test)]
 mod tests;
@@ -17,21 +19,20 @@ pub(crate) use conversations::Conversations;
 pub(crate) use line::{Line, flow, place, tell};
 pub(crate) use outbox::Outbox;
 pub(crate) use plan::{Caller, refuses_host};
-pub(crate) use ruling::{Cause, Ruling, Said, Stage, Verdict};
+pub(crate) use rewrite::{ask_plain, ask_plain_websocket, changed, is_editable, is_event_stream};
+#[cfg(test)]
+pub(crate) use ruling::Said;
+pub(crate) use ruling::{Cause, Ruling, Stage, Verdict};
 
 use crate::clock;
 use crate::conn::Conn;
 use crate::options::Settings;
-use conversations::{Peers, Spot};
-use detect::{
-    Acted, Action, Assessment, Classification, Confidence, Content, Decision, Exchange, Facet, Generation, Judge,
-    MessageSeen, RequestSeen, Standing, Update,
-};
-use mcp::Kind;
+use case::{Case, Spoken};
+use conversations::Spot;
+use detect::{Acted, Action, Assessment, Confidence, Decision, Exchange, Judge, Standing, Update};
 use net::Direction;
-use plan::{Asks, Heard, Plan, SESSION};
+use plan::{Asks, Plan, SESSION};
 use proto::{EndKind, ExchangeId};
-use ruling::MAX_MESSAGES;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -48,54 +49,15 @@ pub(crate) struct Inspection {
     ended: [bool; 2],
     /// There where something may be stopped.
     case: Option<Box<Case>>,
+    /// What follows are messages of a WebSocket.
+    websocket: bool,
     /// Looks out for MCP where hosts are learned to be passed through: those where it is spoken never are.
     lookout: Option<Box<Judge>>,
     /// News that were not told yet.
     #[expect(clippy::vec_box, reason = "they come in boxes and go in them")]
     waiting: Vec<Box<Update>>,
-}
-
-/// What is gathered for a verdict.
-#[expect(clippy::struct_excessive_bools, reason = "each is one fact that has or has not been seen yet")]
-struct Case {
-    plan: Plan,
-    asks: Asks,
-    judge: Judge,
-    /// Messages to the server since the last verdict.
-    said: Vec<Said>,
-    left_out: u64,
-    batch: bool,
-    /// How sure the surest of them is MCP by itself: what came before on the same stream, or stands beside it in a batch,
-    /// is no excuse for it.
-    shown: Option<Confidence>,
-    /// A message was JSON-RPC.
-    rpc: bool,
-    /// One of them begins a conversation.
-    starts: bool,
-    /// Something waits for a verdict.
-    holding: bool,
-    /// It was found that what is under way is no JSON; nothing more is asked of it.
-    lost: bool,
-    /// It was stopped, or that was pretended.
-    done: bool,
-    /// The place was remembered.
-    learned: bool,
-    /// So was the session.
-    in_session: bool,
-    /// The request, once it was told.
-    request: Option<Box<RequestSeen>>,
-    /// What messages say, as policies ask for it; as many as `said`.
-    spoken: Vec<Spoken>,
-    /// A header contradicts one of them.
-    mismatch: bool,
-    peers: Peers,
-}
-
-/// A message to the server.
-struct Spoken {
-    method: Option<String>,
-    name: Option<String>,
-    content: Option<Arc<Content>>,
+    /// Some of them tell of what was changed, and must not be lost.
+    surely: bool,
 }
 
 impl Inspection {
@@ -107,8 +69,7 @@ impl Inspection {
         let now = clock::now();
         let plan = Plan::of(conn, settings, head, now);
         // Where a message is MCP by its place alone, and where it is stopped by that, it must be told whatever it says.
-        let all =
-            shared.options.look_alikes || plan.as_ref().is_some_and(|plan| plan.denied || plan.known.is_some());
+        let all = shared.options.look_alikes || plan.as_ref().is_some_and(|plan| plan.denied || plan.known.is_some());
         let mut exchange = Exchange::new(Arc::clone(&settings.generation), all);
         {
             let scratch = &mut *conn.thread.scratch.borrow_mut();
@@ -123,8 +84,10 @@ impl Inspection {
             exchange: Some(exchange),
             ended: [false; 2],
             case,
+            websocket: false,
             lookout: settings.bypass.learn.is_some().then(Box::default),
             waiting: Vec::new(),
+            surely: false,
         };
         let verdict = inspection.begin();
         (inspection, verdict)
@@ -136,12 +99,13 @@ impl Inspection {
         if !case.plan.may_stop {
             return Verdict::Pass;
         }
-        if case.asks.awaits {
+        if case.asks.awaits || (case.plan.redacts && case.asks.repeats) {
             case.holding = true;
             return Verdict::Hold;
         }
         self.pull();
-        self.weigh()
+        let verdict = self.weigh();
+        self.told(verdict)
     }
 
     /// The head of the answer.
@@ -157,12 +121,14 @@ impl Inspection {
         if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
             // The bodies of the handshake are over; what follows are messages.
             self.ended = [false; 2];
+            self.websocket = true;
         }
         // What else there is to tell comes with the body, or its end.
         let kind = head.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
         let streams = kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
         if streams || head.status == http::StatusCode::SWITCHING_PROTOCOLS {
             self.pull();
+            self.flush();
         }
         Verdict::Pass
     }
@@ -175,7 +141,21 @@ impl Inspection {
             exchange.body(scratch, clock::now(), dir, bytes);
         }
         self.pull();
-        if dir == Direction::ToClient { Verdict::Pass } else { self.progress() }
+        let verdict = if dir == Direction::ToClient { self.progress_of_answer() } else { self.progress() };
+        self.told(verdict)
+    }
+
+    /// The verdict on body bytes that come back.
+    fn progress_of_answer(&mut self) -> Verdict {
+        if !self.rewrites(Direction::ToClient) {
+            return Verdict::Pass;
+        }
+        let standing = self.exchange.as_ref().map_or(Standing::Lost, |exchange| exchange.standing(Direction::ToClient));
+        match standing {
+            Standing::Lost => self.weigh_answers(),
+            Standing::Closed if !self.websocket => self.weigh_answers(),
+            Standing::Closed | Standing::Before | Standing::Open => Verdict::Hold,
+        }
     }
 
     /// The verdict on body bytes that go to the server.
@@ -186,7 +166,9 @@ impl Inspection {
         }
         let standing = exchange.standing(Direction::ToServer);
         case.lost = standing == Standing::Lost;
-        if matches!(standing, Standing::Closed | Standing::Lost) {
+        // What may be changed waits for the end of its message.
+        let waits = self.websocket && case.plan.redacts && standing == Standing::Closed;
+        if matches!(standing, Standing::Closed | Standing::Lost) && !waits {
             return self.weigh();
         }
         case.holding = true;
@@ -204,7 +186,8 @@ impl Inspection {
             case.lost = false;
         }
         self.pull();
-        if dir == Direction::ToServer { self.weigh() } else { Verdict::Pass }
+        let verdict = if dir == Direction::ToServer { self.weigh() } else { self.weigh_answers() };
+        self.told(verdict)
     }
 
     /// A direction is over.
@@ -220,18 +203,22 @@ impl Inspection {
         }
         self.pull();
         if dir == Direction::ToClient {
-            self.send(false);
-            return Verdict::Pass;
+            let verdict = self.weigh_answers();
+            if !matches!(verdict, Verdict::Edit) {
+                self.send(false);
+            }
+            return verdict;
         }
         let holding = self.case.as_deref().is_some_and(|case| case.holding);
-        if holding && how == EndKind::Complete { self.weigh() } else { Verdict::Pass }
+        let verdict = if holding && how == EndKind::Complete { self.weigh() } else { Verdict::Pass };
+        self.told(verdict)
     }
 
     /// Takes news from the exchange: to the judge, and on their way.
     fn pull(&mut self) {
         let Some(update) = self.exchange.as_mut().and_then(Exchange::take_update) else { return };
         if let Some(case) = self.case.as_deref_mut() {
-            case.learn(&update);
+            case.learn(&self.conn, &update);
             case.remember(&self.conn, &update);
         }
         if let Some(lookout) = &mut self.lookout {
@@ -244,13 +231,30 @@ impl Inspection {
             }
         }
         self.waiting.push(update);
-        // A detection names the server that was connected to, once there is one.
+        // What is changed is told with what it was changed in.
+        let changes = self.rewrites(Direction::ToClient) || self.rewrites(Direction::ToServer);
+        if !changes || self.waiting.len() > MAX_WAITING {
+            self.flush();
+        }
+    }
+
+    /// Tells what waits, once nothing is to be added to it by this verdict.
+    fn told(&mut self, verdict: Verdict) -> Verdict {
+        if !self.waiting.is_empty() && matches!(verdict, Verdict::Pass | Verdict::Act(_)) {
+            self.flush();
+        }
+        verdict
+    }
+
+    /// A detection names the server that was connected to, once there is one.
+    fn flush(&mut self) {
         if line::is_connected(&self.conn) || self.waiting.len() > MAX_WAITING {
             self.send(false);
         }
     }
 
     fn send(&mut self, surely: bool) {
+        let surely = std::mem::take(&mut self.surely) || surely;
         for update in self.waiting.drain(..) {
             line::exchange(&self.conn, self.number, update, surely);
         }
@@ -261,10 +265,11 @@ impl Inspection {
         if let Some(ruling) = self.stopped() {
             return Verdict::Act(ruling);
         }
+        let verdict = self.weigh_redaction();
         if let Some(case) = &mut self.case {
             case.pass();
         }
-        Verdict::Pass
+        verdict
     }
 
     /// What to do instead, where the policy stops what was said so far.
@@ -272,10 +277,15 @@ impl Inspection {
         let case = self.case.as_deref_mut().filter(|case| !case.done)?;
         let confidence = case.confidence();
         let (classification, decision) = case.decide(&self.conn, &self.settings.generation, confidence);
-        decision.stops().then(|| {
-            let confidence = confidence.unwrap_or(Confidence::Possible);
-            Box::new(case.ruling(&self.conn, decision, (classification, confidence), Cause::Policy))
-        })
+        // Of messages beyond those that are kept no policy was asked. Nobody sends so many in one.
+        let unjudged = case.left_out > 0 && case.plan.may_stop && self.settings.generation.has_policies();
+        let (decision, cause) = match () {
+            () if decision.stops() => (decision, Cause::Policy),
+            () if unjudged => (Decision { action: Action::Block, ..Decision::LOG }, Cause::Limit("messages")),
+            () => return None,
+        };
+        let confidence = confidence.unwrap_or(Confidence::Possible);
+        Some(Box::new(case.ruling(&self.conn, decision, (classification, confidence), cause)))
     }
 
     /// What to do where something cannot be held any longer, or our own code failed, and the configuration says to stop
@@ -287,17 +297,13 @@ impl Inspection {
         let generation = Arc::clone(&self.settings.generation);
         let message = generation.policy.message().cloned();
         let decision = Decision { action: Action::Block, message, ..Decision::LOG };
-        Box::new(match self.case.as_deref_mut() {
-            Some(case) => {
-                let confidence = case.confidence().unwrap_or(Confidence::Possible);
-                let classification = case.plan.classification(Some(confidence));
-                case.ruling(&self.conn, decision, (classification, confidence), cause)
-            }
-            None => {
-                let bare = Ruling::bare(self.conn.host(), self.conn.client.ip(), cause);
-                Ruling { decision, user: self.conn.user.clone(), stage: Stage::Request, ..bare }
-            }
-        })
+        let Some(case) = self.case.as_deref_mut() else {
+            let bare = Ruling::bare(self.conn.host(), self.conn.client.ip(), cause);
+            return Box::new(Ruling { decision, user: self.conn.user.clone(), stage: Stage::Request, ..bare });
+        };
+        let confidence = case.confidence().unwrap_or(Confidence::Possible);
+        let classification = case.plan.classification(Some(confidence));
+        Box::new(case.ruling(&self.conn, decision, (classification, confidence), cause))
     }
 
     /// What was done about a ruling: `delivered` is `none`, `partial` or `whole`.
@@ -342,217 +348,12 @@ impl Drop for Inspection {
                 self.tell_of(Acted { decision, taken, classification, confidence, stage, delivered, cause, reason });
             }
         }
+        self.leave_calls();
         self.send(false);
         if let Some(exchange) = self.exchange.take()
             && let Ok(mut scratch) = self.conn.thread.scratch.try_borrow_mut()
         {
             exchange.recycle(&mut scratch);
-        }
-    }
-}
-
-impl Case {
-    fn new(plan: Plan, asks: Asks) -> Self {
-        Self {
-            plan,
-            starts: asks.starts,
-            asks,
-            judge: Judge::default(),
-            said: Vec::new(),
-            left_out: 0,
-            batch: false,
-            shown: None,
-            rpc: false,
-            holding: false,
-            lost: false,
-            done: false,
-            learned: false,
-            in_session: false,
-            request: None,
-            spoken: Vec::new(),
-            mismatch: false,
-            peers: Peers::default(),
-        }
-    }
-
-    /// Takes in news.
-    fn learn(&mut self, update: &Update) {
-        self.judge.learn(update);
-        if let Some(request) = update.request.as_deref() {
-            self.request = Some(Box::new(request.clone()));
-        }
-        self.meet(update);
-        for seen in update.messages.iter().filter(|seen| seen.dir == Direction::ToServer) {
-            self.hear(seen);
-        }
-    }
-
-    fn hear(&mut self, seen: &MessageSeen) {
-        let message = &seen.message;
-        self.batch |= message.in_batch;
-        self.rpc |= message.jsonrpc;
-        self.shown = self.shown.max(match seen.verdict {
-            mcp::Verdict::Proof(_) => Some(Confidence::Confirmed),
-            mcp::Verdict::Strong(_) => Some(Confidence::Likely),
-            mcp::Verdict::Neutral | mcp::Verdict::LookAlike(_) => None,
-        });
-        if message.kind() == Kind::Other {
-            return;
-        }
-        self.starts |= matches!(message.method.as_deref(), Some("initialize" | "server/discover"));
-        if self.said.len() < MAX_MESSAGES {
-            let (kind, method, id) = (message.kind(), message.method.clone(), message.id.clone());
-            let name = message.params.as_ref().and_then(|p| p.name.clone().or_else(|| p.uri.clone()));
-            self.spoken.push(Spoken { method: method.clone(), name: name.clone(), content: seen.content.clone() });
-            self.said.push(Said { kind, method, name, id });
-        } else {
-            self.left_out += 1;
-        }
-    }
-
-    /// Remembers the place once the server has shown that it speaks MCP.
-    fn remember(&mut self, conn: &Conn, update: &Update) {
-        let conversations = &conn.thread.shared.conversations;
-        let Some(path) = self.request.as_deref().map(|request| request.path().normal.clone()) else { return };
-        let path = path.as_str();
-        let (host, port, now) = (conn.host(), conn.authority.port, clock::now());
-        let spot = Spot::Path(host, port, path);
-        if let Some(endpoint) = &update.endpoint {
-            conversations.learn_endpoint(&endpoint.key, &spot, now);
-        }
-        if let (Some(endpoint), Some(confidence)) = (&self.plan.endpoint, self.shown) {
-            conversations.confirm_endpoint(endpoint, confidence, now);
-        }
-        let answered = |seen: &MessageSeen| seen.dir == Direction::ToClient && seen.message.kind() == Kind::Result;
-        if !self.in_session && update.messages.iter().any(answered) {
-            self.in_session = true;
-            let session = self.asks.session.as_ref().map(http::HeaderValue::as_bytes);
-            conversations.learn_session(&Spot::Session(host, port, path, session), self.peers.clone(), now);
-        }
-        if self.learned || !self.judge.is_shown_by_server() {
-            return;
-        }
-        if let Assessment::Mcp(confidence) = self.judge.assessment()
-            && confidence >= Confidence::Likely
-        {
-            self.learned = true;
-            conversations.learn(&spot, confidence, now);
-        }
-    }
-
-    /// How sure it is that this is MCP; `None` where nothing says so.
-    fn confidence(&self) -> Option<Confidence> {
-        let own = match self.judge.assessment() {
-            Assessment::Mcp(confidence) => Some(confidence),
-            Assessment::LookAlike(_) | Assessment::Nothing => None,
-        };
-        let known = self.plan.known.filter(|_| self.rpc || self.asks.by_head);
-        let denied = self.plan.denied.then_some(Confidence::Possible);
-        own.max(self.shown).max(known).max(denied)
-    }
-
-    /// What client and server call themselves, and the revision that is in use.
-    fn meet(&mut self, update: &Update) {
-        let short = |text: &str| Some(Box::from(text));
-        for seen in &update.messages {
-            let (params, result) = (seen.message.params.as_ref(), seen.message.result.as_ref());
-            let client = params.and_then(|p| p.client_info.as_ref().or(p.meta_client.as_ref()));
-            if let Some(client) = client.filter(|_| seen.dir == Direction::ToServer) {
-                self.peers.client = short(&client.name);
-            }
-            if let Some(server) = result.and_then(|r| r.server_info.as_ref()) {
-                self.peers.server = short(&server.name);
-            }
-            let asked = params.and_then(|p| p.protocol_version.as_ref());
-            if let Some(mcp::Version::Text(version)) = result.and_then(|r| r.protocol_version.as_ref()).or(asked) {
-                self.peers.revision = short(version);
-            }
-            if let Some(version) = params.and_then(|p| p.meta_version.as_deref()) {
-                self.peers.revision = short(version);
-            }
-            self.mismatch |= seen.dir == Direction::ToServer
-                && self.request.as_deref().is_some_and(|r| mcp::header_mismatch(&r.facts, &seen.message));
-        }
-    }
-
-    /// What is done about what was said so far.
-    fn decide(
-        &self,
-        conn: &Conn,
-        generation: &Generation,
-        confidence: Option<Confidence>,
-    ) -> (Classification, Decision) {
-        let mut facets = Vec::new();
-        for said in &self.spoken {
-            let (method, name) = (said.method.as_deref(), said.name.as_deref());
-            Facet::add(&mut facets, Direction::ToServer, method, name, said.content.as_deref());
-        }
-        let (known, own) = (self.plan.peers.as_deref(), &self.peers);
-        let named = |pick: fn(&Peers) -> Option<&str>| pick(own).or_else(|| known.and_then(pick));
-        let header = self.request.as_deref().and_then(|r| r.facts.protocol_version.as_deref());
-        let revisions: Vec<&str> = header.or_else(|| named(|p| p.revision.as_deref())).into_iter().collect();
-        let heard = Heard {
-            now: clock::now(),
-            signals: self.judge.signals(),
-            client: named(|p| p.client.as_deref()),
-            server: named(|p| p.server.as_deref()),
-            revisions: &revisions,
-            mismatch: self.mismatch,
-            facets: &facets,
-        };
-        self.plan.decide(conn, generation, confidence, &heard)
-    }
-
-    fn stage(&self) -> Stage {
-        match () {
-            () if self.plan.refused => Stage::Connect,
-            () if self.said.is_empty() => Stage::Request,
-            () => Stage::Message,
-        }
-    }
-
-    /// Whether the client can still be sent elsewhere. Who names a session that this server did not give was sent
-    /// elsewhere at its start, follows each answer, and asks here again. A stream of HTTP+SSE that is open stays here.
-    fn starts(&self) -> bool {
-        let foreign = !self.plan.in_session && (self.asks.session.is_some() || !self.said.is_empty());
-        self.plan.endpoint.is_none() && (self.starts || foreign)
-    }
-
-    /// What was said may pass.
-    fn pass(&mut self) {
-        self.holding = false;
-        self.said.clear();
-        self.spoken.clear();
-        self.mismatch = false;
-        self.left_out = 0;
-        self.batch = false;
-        self.shown = None;
-        self.starts = false;
-    }
-
-    fn ruling(
-        &mut self,
-        conn: &Conn,
-        decision: Decision,
-        (classification, confidence): (Classification, Confidence),
-        cause: Cause,
-    ) -> Ruling {
-        self.done = true;
-        let start = self.starts();
-        Ruling {
-            decision,
-            confidence,
-            classification,
-            host: conn.host().to_owned(),
-            client: conn.client.ip(),
-            user: conn.user.clone(),
-            stage: self.stage(),
-            messages: std::mem::take(&mut self.said),
-            left_out: self.left_out,
-            batch: self.batch,
-            start,
-            apart: self.plan.endpoint.is_some(),
-            cause,
         }
     }
 }

@@ -1,15 +1,13 @@
 //! What can be said of a request by its head: who is asked, what may be done about it, and whether a message is to come.
 
+use super::conversations::{Peers, Spot};
 use super::heads;
 use super::line;
+use crate::clock;
 use crate::conn::Conn;
 use crate::gate::Authority;
 use crate::options::Settings;
-use super::conversations::{Peers, Spot};
-use crate::clock;
-use detect::{
-    Classes, Classification, Classified, Confidence, Decision, Facet, Generation, Seen, Severity, Signal, Subject, classify,
-};
+use detect::{Classes, Classification, Classified, Confidence, Generation, Seen, Severity, Signal, Subject, classify};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Version};
@@ -43,6 +41,10 @@ pub(super) struct Plan {
     pub(super) may_stop: bool,
     /// Its host as a whole is refused, so that nothing was connected to.
     pub(super) refused: bool,
+    /// What comes back may be stopped or changed.
+    pub(super) answers: bool,
+    /// Data may be taken out of what is asked.
+    pub(super) redacts: bool,
 }
 
 impl Plan {
@@ -69,6 +71,8 @@ impl Plan {
             in_session: false,
             may_stop: false,
             refused: false,
+            answers: false,
+            redacts: false,
         };
         let outlook = generation.outlook(&plan.subject(conn, now));
         plan.denied = match &outlook.settled {
@@ -76,6 +80,7 @@ impl Plan {
             None => sure.classification == Classification::Denied && outlook.asks && !outlook.lets_pass,
         };
         plan.may_stop = outlook.acts;
+        (plan.answers, plan.redacts) = (outlook.answers, outlook.redacts);
         plan.refused = plan.may_stop && refuses_host(settings, &Caller::of(conn), host);
         let conversations = &conn.thread.shared.conversations;
         if plan.may_stop {
@@ -93,6 +98,11 @@ impl Plan {
             }
         }
         Some(plan)
+    }
+
+    /// Normalised path.
+    pub(super) fn path(&self) -> &str {
+        &self.path
     }
 
     /// What policies can know by the head of a request.
@@ -129,14 +139,15 @@ impl Plan {
         }
     }
 
-    /// What is done about what was said.
-    pub(super) fn decide(
+    /// What policies can know once all was heard.
+    pub(super) fn whole<R>(
         &self,
         conn: &Conn,
         generation: &Generation,
         confidence: Option<Confidence>,
         heard: &Heard<'_>,
-    ) -> (Classification, Decision) {
+        then: impl FnOnce(Classification, &Subject<'_>) -> R,
+    ) -> R {
         let classification = self.classification(confidence);
         let imitates = generation.imitation(classification, conn.host());
         let signals = imitates.map(|signal| [heard.signals, &[signal]].concat());
@@ -153,7 +164,7 @@ impl Plan {
             header_mismatch: heard.mismatch,
             ..self.subject(conn, heard.now)
         };
-        (classification, generation.decide(&subject, heard.facets))
+        then(classification, &subject)
     }
 }
 
@@ -165,11 +176,11 @@ pub(super) struct Heard<'a> {
     pub(super) server: Option<&'a str>,
     pub(super) revisions: &'a [&'a str],
     pub(super) mismatch: bool,
-    pub(super) facets: &'a [Facet<'a>],
 }
 
 /// What the head says of the message to come.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that the head says or does not say")]
 pub(super) struct Asks {
     /// A JSON value may come in the body, and the head waits for it.
     pub(super) awaits: bool,
@@ -179,6 +190,8 @@ pub(super) struct Asks {
     pub(super) by_head: bool,
     /// The session that it names.
     pub(super) session: Option<HeaderValue>,
+    /// It repeats what its message says.
+    pub(super) repeats: bool,
 }
 
 impl Asks {
@@ -198,6 +211,7 @@ impl Asks {
             starts: get && !resumes && (upgrade || !holds(ACCEPT, "text/html")),
             by_head: stream || upgrade || (parts.method == Method::DELETE && session.is_some()),
             session,
+            repeats: headers.keys().any(|name| super::rewrite::repeats(name).is_some()),
         }
     }
 }
@@ -249,7 +263,8 @@ pub(crate) fn refuses_host(settings: &Settings, caller: &Caller<'_>, host: &str)
     }
     let denied = generation.scope.denies_host(host);
     let of_servers = [Classification::Shadow, Classification::Unknown, Classification::Sanctioned];
-    let any = [Classification::Portal, Classification::SanctionedDirect, Classification::Published, Classification::Denied];
+    let any =
+        [Classification::Portal, Classification::SanctionedDirect, Classification::Published, Classification::Denied];
     let any = of_servers.into_iter().chain(any).fold(Classes::default(), Classes::with);
     let subject = Subject {
         at: clock::now(),
@@ -273,8 +288,6 @@ pub(crate) fn refuses_host(settings: &Settings, caller: &Caller<'_>, host: &str)
     let outlook = generation.outlook(&subject);
     match outlook.settled {
         Some(settled) => settled.stops(),
-        None => {
-            !outlook.lets_pass && generation.policy.stops_host(&generation.rules, &generation.scope, host)
-        }
+        None => !outlook.lets_pass && generation.policy.stops_host(&generation.rules, &generation.scope, host),
     }
 }

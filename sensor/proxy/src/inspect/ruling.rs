@@ -12,6 +12,8 @@ pub(crate) const MAX_MESSAGES: usize = 1024;
 pub(crate) enum Verdict {
     /// It may pass.
     Pass,
+    /// It may pass once it is changed ([`super::Inspection::edit`]).
+    Edit,
     /// A message is under way; what was looked at since the last `Pass` waits.
     Hold,
     /// It must not pass: what to do instead.
@@ -93,6 +95,8 @@ pub(crate) enum Stage {
     Request,
     /// A message.
     Message,
+    /// What came back.
+    Response,
 }
 
 impl Stage {
@@ -102,6 +106,7 @@ impl Stage {
             Self::Connect => "connect",
             Self::Request => "request",
             Self::Message => "message",
+            Self::Response => "response",
         }
     }
 }

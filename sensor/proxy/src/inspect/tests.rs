@@ -1,13 +1,17 @@
+mod changes;
 mod sessions;
+mod table;
 
 use super::*;
 use crate::gate::Authority;
 use crate::options::{Access, Bypass, Destinations, Fault, Hold, Limits, Options, Reporter, Upstream};
 use crate::thread::{Files, Shared, Thread};
 use detect::{
-    Generation, Observation, ProxyNews, RawAction, RawActions, RawScope, RawServer, RawServers, TlsSeen, What,
+    Classification, Generation, Observation, ProxyNews, RawAction, RawActions, RawScope, RawServer, RawServers,
+    TlsSeen, What,
 };
 use http::{Method, Request, Version, request, response};
+use mcp::Kind;
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,8 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const CALL: &str =
     r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/x"}}}"#;
-const CALLER: Caller<'_> =
-    Caller { client: std::net::IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)), user: None, port: 443 };
+const CALLER: Caller<'_> = Caller { client: std::net::IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)), user: None, port: 443 };
 const VENDOR: &str = r#"{"jsonrpc":"2.0","id":"v-1","method":"acme/compute"}"#;
 const LSP: &str = r#"{"jsonrpc":"2.0","id":1,"method":"textDocument/hover"}"#;
 
@@ -50,6 +53,10 @@ struct Bench {
 fn bench(change: impl FnOnce(&mut RawActions)) -> Bench {
     let mut actions = RawActions::default();
     change(&mut actions);
+    bench_of(generation(detect::rules::compile(&detect::rules::builtin()).unwrap(), &actions))
+}
+
+fn generation(rules: detect::rules::RuleSet, actions: &RawActions) -> Arc<Generation> {
     let servers =
         |names: &[&str]| RawServers { servers: names.iter().map(|name| RawServer::Name((*name).to_owned())).collect() };
     let scope = RawScope {
@@ -57,11 +64,14 @@ fn bench(change: impl FnOnce(&mut RawActions)) -> Bench {
         sanctioned: servers(&["good.example"]),
         ..RawScope::default()
     };
-    let generation = Arc::new(Generation {
-        rules: detect::rules::compile(&detect::rules::builtin()).unwrap(),
+    Arc::new(Generation {
+        rules,
         scope: detect::Scope::try_from(&scope).unwrap(),
-        policy: detect::Policy::try_from(&actions).unwrap(),
-    });
+        policy: detect::Policy::try_from(actions).unwrap(),
+    })
+}
+
+fn bench_of(generation: Arc<Generation>) -> Bench {
     let settings = Settings {
         generation: Arc::clone(&generation),
         access: Access::default(),
@@ -162,12 +172,13 @@ fn answer(status: u16, kind: &str) -> response::Parts {
     http::Response::builder().status(status).header("content-type", kind).body(()).unwrap().into_parts().0
 }
 
-/// `P`ass, `H`old or `A`ct.
+/// `P`ass, `H`old, `A`ct or `E`dit.
 fn word(verdict: &Verdict) -> char {
     match verdict {
         Verdict::Pass => 'P',
         Verdict::Hold => 'H',
         Verdict::Act(_) => 'A',
+        Verdict::Edit => 'E',
     }
 }
 

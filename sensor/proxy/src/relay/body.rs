@@ -2,7 +2,8 @@
 //! where the inspector says so.
 
 use super::exchange::Exchange;
-use crate::front::Pending;
+use super::rewrite::Rewriting;
+use crate::front::{Patience, Pending};
 use crate::inspect::{self, Ruling, Verdict};
 use crate::options::Over;
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Most bytes the inspector gets at once.
-const SLICE: usize = 64 << 10;
+pub(super) const SLICE: usize = 64 << 10;
 /// Bytes of one body that are looked at before other connections of the thread have their turn.
 const TURN: usize = 256 << 10;
 
@@ -35,6 +36,12 @@ pub(crate) enum BodyError {
     /// What came must not pass.
     #[error("the body was stopped")]
     Stopped,
+    /// Next to nothing came for too long.
+    #[error("the body came too slowly")]
+    Late,
+    /// Its content coding could not be taken off to its end.
+    #[error("the body could not be decoded")]
+    Coding,
 }
 
 /// The body of a request on its way to the origin, or of an answer to the client.
@@ -145,7 +152,7 @@ pub(super) fn drain(mut incoming: Incoming, limits: Drain) {
 }
 
 /// Slices of a body, in order. Mostly there is one at a time, for which nothing is allocated.
-struct Queue {
+pub(super) struct Queue {
     first: Option<Bytes>,
     /// Behind the first; empty where there is none.
     more: VecDeque<Bytes>,
@@ -156,11 +163,16 @@ impl Queue {
         Self { first: None, more: VecDeque::new() }
     }
 
-    const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
-    fn push(&mut self, bytes: Bytes) {
+    /// Bytes in it.
+    pub(super) fn bytes(&self) -> usize {
+        self.first.iter().chain(&self.more).map(Bytes::len).sum()
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) {
         if self.first.is_none() {
             self.first = Some(bytes);
         } else {
@@ -168,7 +180,7 @@ impl Queue {
         }
     }
 
-    fn pop(&mut self) -> Option<Bytes> {
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
         let first = self.first.take();
         if first.is_some() {
             self.first = self.more.pop_front();
@@ -191,20 +203,24 @@ impl Queue {
 /// A body that is pulled from one side and looked at on its way.
 pub(super) struct Source {
     /// `None` once it is over, or broke off.
-    incoming: Option<Incoming>,
-    exchange: Rc<Exchange>,
-    direction: Direction,
+    pub(super) incoming: Option<Incoming>,
+    pub(super) exchange: Rc<Exchange>,
+    pub(super) direction: Direction,
     /// What may pass.
-    ready: Queue,
+    pub(super) ready: Queue,
     /// What waits for a verdict: at most `hold.bytes`.
-    waiting: Queue,
-    waiting_bytes: usize,
-    trailers: Option<HeaderMap>,
+    pub(super) waiting: Queue,
+    pub(super) waiting_bytes: usize,
+    pub(super) trailers: Option<HeaderMap>,
     /// The limit was met, and what cannot complete a message passes.
-    over: bool,
+    pub(super) over: bool,
+    /// There where it may be changed.
+    pub(super) rewriting: Option<Box<Rewriting>>,
     /// Bytes looked at in this turn.
-    turn: usize,
+    pub(super) turn: usize,
     drain: Drain,
+    /// How long its sender is waited for.
+    patience: Option<Patience>,
 }
 
 impl Source {
@@ -218,9 +234,23 @@ impl Source {
             waiting_bytes: 0,
             trailers: None,
             over: false,
+            rewriting: None,
             turn: 0,
             drain,
+            patience: None,
         }
+    }
+
+    /// Gives up a sender of whom next to nothing comes for too long.
+    pub(super) fn with_patience(mut self, patience: Option<Patience>) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// It may be changed.
+    pub(super) fn with_rewriting(mut self, rewriting: Option<Rewriting>) -> Self {
+        self.rewriting = rewriting.map(Box::new);
+        self
     }
 
     /// Whether all of it was passed on.
@@ -253,8 +283,19 @@ impl Source {
 
     /// Pulls one frame and has it looked at.
     fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        if self.has_coded() {
+            return Poll::Ready(self.decode().and_then(|()| self.finish_in_time()));
+        }
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(Ok(())) };
-        let frame = match ready!(Pin::new(incoming).poll_frame(cx)) {
+        let polled = Pin::new(incoming).poll_frame(cx);
+        if let Some(patience) = &mut self.patience {
+            match &polled {
+                Poll::Pending if patience.poll_wait(cx).is_ready() => return Poll::Ready(Err(self.late())),
+                Poll::Ready(Some(Ok(frame))) => patience.came(frame.data_ref().map_or(0, Bytes::len)),
+                _ => {}
+            }
+        }
+        let frame = match ready!(polled) {
             None => return Poll::Ready(self.finish()),
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
@@ -265,10 +306,7 @@ impl Source {
             }
         };
         Poll::Ready(match frame.into_data() {
-            Ok(bytes) => self.look(bytes).and_then(|()| {
-                let over = self.incoming.as_ref().is_none_or(Incoming::is_end_stream);
-                if over { self.finish() } else { Ok(()) }
-            }),
+            Ok(bytes) => self.take(bytes).and_then(|()| self.finish_in_time()),
             Err(frame) => {
                 self.trailers = frame.into_trailers().ok();
                 self.finish()
@@ -276,10 +314,32 @@ impl Source {
         })
     }
 
-    fn look(&mut self, mut bytes: Bytes) -> Result<(), BodyError> {
+    fn has_coded(&self) -> bool {
+        self.rewriting.as_deref().is_some_and(Rewriting::has_coded)
+    }
+
+    /// Ends it with its last byte, where that is known to be the last.
+    fn finish_in_time(&mut self) -> Result<(), BodyError> {
+        let over = self.incoming.as_ref().is_some_and(Incoming::is_end_stream) && !self.has_coded();
+        if over { self.finish() } else { Ok(()) }
+    }
+
+    /// It is not waited for any longer.
+    fn late(&mut self) -> BodyError {
+        self.incoming = None;
+        self.let_go();
+        self.exchange.conn.thread.shared.counters.count("limit", "stall_time");
+        self.exchange.end(self.direction, EndKind::Cut);
+        BodyError::Late
+    }
+
+    pub(super) fn look(&mut self, mut bytes: Bytes) -> Result<(), BodyError> {
         while !bytes.is_empty() {
             let slice = if bytes.len() <= SLICE { std::mem::take(&mut bytes) } else { bytes.split_to(SLICE) };
             self.turn = self.turn.saturating_add(slice.len());
+            if let Some(rewriting) = &mut self.rewriting {
+                rewriting.seen = rewriting.seen.saturating_add(u64::try_from(slice.len()).unwrap_or(u64::MAX));
+            }
             match self.exchange.body(self.direction, &slice) {
                 Verdict::Pass => {
                     self.release();
@@ -288,6 +348,7 @@ impl Source {
                 // It completes nothing, or the verdict were another.
                 Verdict::Hold if self.over => self.ready.push(slice),
                 Verdict::Hold => self.hold(slice)?,
+                Verdict::Edit => self.edit(slice)?,
                 Verdict::Act(ruling) => return Err(self.stop(ruling)),
             }
         }
@@ -297,14 +358,18 @@ impl Source {
     /// It came to its end.
     fn finish(&mut self) -> Result<(), BodyError> {
         self.incoming = None;
+        if self.rewriting.is_some() {
+            self.end_coding()?;
+            return self.finish_changed();
+        }
         match self.exchange.end(self.direction, EndKind::Complete) {
             Verdict::Act(ruling) => return Err(self.stop(ruling)),
-            Verdict::Pass | Verdict::Hold => self.release(),
+            Verdict::Pass | Verdict::Hold | Verdict::Edit => self.release(),
         }
         Ok(())
     }
 
-    fn hold(&mut self, slice: Bytes) -> Result<(), BodyError> {
+    pub(super) fn hold(&mut self, slice: Bytes) -> Result<(), BodyError> {
         let shared = &self.exchange.conn.thread.shared;
         let hold = self.exchange.settings.hold;
         self.waiting_bytes = self.waiting_bytes.saturating_add(slice.len());
@@ -333,6 +398,9 @@ impl Source {
         let host = exchange.conn.authority.host.clone();
         let done = if refuse { "refused" } else { "streamed" };
         inspect::tell(&exchange.conn, ProxyNews::HoldLimit { host, limit, done });
+        if self.direction == Direction::ToClient && self.rewriting.is_some() {
+            return self.answer_over(limit, refuse);
+        }
         if refuse {
             let ruling = exchange.limit(limit);
             return Err(self.stop(ruling));
@@ -343,7 +411,7 @@ impl Source {
     }
 
     /// What waited may pass.
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         if !self.waiting.is_empty() {
             self.account();
             self.ready.append(&mut self.waiting);
@@ -351,12 +419,12 @@ impl Source {
     }
 
     /// What waited is dropped.
-    fn let_go(&mut self) {
+    pub(super) fn let_go(&mut self) {
         self.account();
         self.waiting.clear();
     }
 
-    fn account(&mut self) {
+    pub(super) fn account(&mut self) {
         let len = u64::try_from(std::mem::take(&mut self.waiting_bytes)).unwrap_or(u64::MAX);
         if len > 0 {
             let shared = &self.exchange.conn.thread.shared;
@@ -366,7 +434,7 @@ impl Source {
     }
 
     /// It must not pass. What is still to come of a request is read and thrown away.
-    fn stop(&mut self, ruling: Box<Ruling>) -> BodyError {
+    pub(super) fn stop(&mut self, ruling: Box<Ruling>) -> BodyError {
         self.let_go();
         self.ready.clear();
         self.trailers = None;

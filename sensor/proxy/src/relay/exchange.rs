@@ -2,7 +2,7 @@
 //! one request.
 
 use crate::conn::Conn;
-use crate::inspect::{self, Cause, Inspection, Ruling, Stage, Verdict};
+use crate::inspect::{self, Cause, Inspection, Ruling, Verdict};
 use crate::options::{Fault, Settings};
 use detect::ProxyNews;
 use net::Direction;
@@ -75,30 +75,81 @@ impl Exchange {
     }
 
     /// What to do where something must be stopped for another reason than policy.
-    fn refusal(&self, cause: Cause) -> Box<Ruling> {
+    pub(super) fn refusal(&self, cause: Cause) -> Box<Ruling> {
         let mut inspection = self.inspection.borrow_mut();
         let asked = inspection.as_mut().map(|i| catch_unwind(AssertUnwindSafe(|| i.refuse(cause))));
         match asked {
             Some(Ok(ruling)) => ruling,
-            _ => Box::new(Ruling {
-                decision: detect::Decision { action: detect::Action::Block, ..detect::Decision::LOG },
-                confidence: detect::Confidence::Possible,
-                classification: detect::Classification::Unknown,
-                host: self.conn.authority.host.clone(),
-                messages: Vec::new(),
-                left_out: 0,
-                batch: false,
-                start: false,
-                apart: false,
-                stage: Stage::Message,
-                cause,
-            }),
+            _ => Box::new(Ruling::bare(&self.conn.authority.host, self.conn.client.ip(), cause)),
         }
     }
 
     /// A message met a limit while it waited, and is to be refused.
     pub(super) fn limit(&self, limit: &'static str) -> Box<Ruling> {
         self.refusal(Cause::Limit(limit))
+    }
+
+    /// Whether what goes in `direction` may be changed.
+    pub(super) fn rewrites(&self, direction: Direction) -> bool {
+        !self.broken.get() && self.inspection.borrow().as_ref().is_some_and(|inspection| inspection.rewrites(direction))
+    }
+
+    /// Whether messages may come back that may be changed.
+    pub(super) fn expects_messages(&self) -> bool {
+        self.inspection.borrow().as_ref().is_some_and(Inspection::expects_messages)
+    }
+
+    /// Nothing that goes in `direction` can be changed.
+    pub(super) fn leave(&self, direction: Direction) {
+        self.inspection.borrow_mut().iter_mut().for_each(|inspection| inspection.leave(direction));
+    }
+
+    /// Bodies in `direction` come with the content coding off.
+    pub(super) fn plain(&self, direction: Direction) {
+        self.inspection.borrow_mut().iter_mut().for_each(|inspection| inspection.plain(direction));
+    }
+
+    /// What may pass in place of `text`, which begins at `base` of what was looked at; `None`: as it is.
+    ///
+    /// # Errors
+    ///
+    /// What to do instead, where it cannot be changed and the configuration says to stop traffic then.
+    pub(super) fn edit(&self, direction: Direction, base: u64, text: &[u8]) -> Result<Option<Vec<u8>>, Box<Ruling>> {
+        if self.broken.get() {
+            return Ok(None);
+        }
+        let edited = match self.inspection.borrow_mut().as_mut() {
+            Some(inspection) => catch_unwind(AssertUnwindSafe(|| inspection.edit(direction, base, text))),
+            None => return Ok(None),
+        };
+        match edited {
+            Ok(Ok(new)) => Ok(new),
+            _ => match self.fault() {
+                Verdict::Act(ruling) => Err(ruling),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// What was to be changed passes as it is.
+    pub(super) fn forget_edits(&self, direction: Direction) {
+        self.inspection.borrow_mut().iter_mut().for_each(|inspection| inspection.forget_edits(direction));
+    }
+
+    /// What to do about a request that is to be changed and cannot be any more.
+    pub(super) fn cannot_edit(&self) -> Option<Box<Ruling>> {
+        self.inspection.borrow_mut().as_mut().and_then(Inspection::cannot_edit)
+    }
+
+    /// Takes out of the head of the request what was taken out of its body.
+    pub(super) fn redact_head(&self, headers: &mut http::HeaderMap) {
+        self.inspection.borrow().iter().for_each(|inspection| inspection.redact_head(headers));
+    }
+
+    /// What to say in place of an answer that cannot be judged.
+    pub(super) fn refuse_answer(&self, cause: Cause) -> Box<Ruling> {
+        let refused = self.inspection.borrow_mut().as_mut().map(|inspection| inspection.refuse_answer(cause));
+        refused.unwrap_or_else(|| Box::new(Ruling::bare(&self.conn.authority.host, self.conn.client.ip(), cause)))
     }
 
     /// The head of the answer.

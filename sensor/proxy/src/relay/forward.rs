@@ -4,12 +4,14 @@ use super::Up;
 use super::body::{self, Body, Drain, Source};
 use super::exchange::Exchange;
 use super::heads::{self, Plan, Wanted};
+use super::rewrite::Rewriting;
 use super::upstream::Upstream;
 use super::{Protocol, body::BodyError};
 use crate::answer;
 use crate::conn::Conn;
 use crate::failure::Failure;
-use crate::inspect::{self, Verdict};
+use crate::front::Patience;
+use crate::inspect::{self, Cause, Ruling, Verdict};
 use crate::options::Settings;
 use crate::websocket;
 use bytes::Bytes;
@@ -24,6 +26,7 @@ use proto::EndKind;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Takes requests of one connection to one origin.
@@ -113,7 +116,15 @@ impl Forwarder {
             }
             Body::empty()
         } else {
-            let mut source = Source::new(incoming, Rc::clone(&exchange), Direction::ToServer, drain);
+            let patience = patience(&incoming, asked.http2, limits.stall_time);
+            let changes = exchange.rewrites(Direction::ToServer);
+            let rewriting = changes.then(|| Rewriting::of_request(&parts.headers, &self.conn.thread));
+            if rewriting.as_ref().is_some_and(|rewriting| rewriting.decodes) {
+                exchange.plain(Direction::ToServer);
+            }
+            let mut source = Source::new(incoming, Rc::clone(&exchange), Direction::ToServer, drain)
+                .with_patience(patience)
+                .with_rewriting(rewriting);
             if matches!(verdict, Verdict::Hold) {
                 match source.held().await {
                     Ok(false) => {}
@@ -124,6 +135,8 @@ impl Forwarder {
                     },
                 }
             }
+            source.settle(&mut parts.headers);
+            exchange.redact_head(&mut parts.headers);
             Body::stream(source)
         };
         if let Verdict::Act(ruling) = verdict {
@@ -131,6 +144,13 @@ impl Forwarder {
             return own(answer::ruling(&ruling, &parts), &asked);
         }
         let wanted = Wanted::of(&parts);
+        if exchange.expects_messages() {
+            inspect::ask_plain(&mut parts.headers);
+        }
+        if plan == Plan::WebSocket && (exchange.rewrites(Direction::ToClient) || exchange.rewrites(Direction::ToServer))
+        {
+            inspect::ask_plain_websocket(&mut parts.headers);
+        }
         let mut spent = since.elapsed();
         let answer = self.upstream.send(Request::from_parts(parts, body), &self.conn).await;
         since = Instant::now();
@@ -200,12 +220,22 @@ impl Forwarder {
             let bare = parts.status == StatusCode::NOT_MODIFIED && !asked.http2;
             if bare { Body::bare() } else { Body::empty() }
         } else {
-            let drain = Drain { bytes: 0, time: std::time::Duration::ZERO };
-            let mut source = Source::new(incoming, Rc::clone(exchange), Direction::ToClient, drain);
+            let drain = Drain { bytes: 0, time: Duration::ZERO };
+            let changes = exchange.rewrites(Direction::ToClient);
+            let rewriting = if changes { rewriting(exchange, asked.head, &parts.headers) } else { Ok(None) };
+            let rewriting = rewriting.map_err(|ruling| {
+                exchange.stop(ruling);
+                None
+            })?;
+            if rewriting.is_some() {
+                inspect::changed(&mut parts.headers);
+            }
+            let mut source =
+                Source::new(incoming, Rc::clone(exchange), Direction::ToClient, drain).with_rewriting(rewriting);
             if matches!(verdict, Verdict::Hold) {
                 source.held().await.map_err(|error| match error {
                     BodyError::Stopped => None,
-                    BodyError::Peer(_) => Some(broken(&error)),
+                    BodyError::Peer(_) | BodyError::Late | BodyError::Coding => Some(broken(&error)),
                 })?;
             }
             Body::stream(source)
@@ -229,8 +259,46 @@ impl Forwarder {
     }
 }
 
-fn broken(error: &BodyError) -> Failure {
-    Failure::Broken(error.to_string())
+/// Least that must come of a body of a known length in the longest time that is waited for it, in bytes: less than
+/// anybody's line carries.
+const LEAST_PROGRESS: u64 = 4096;
+
+/// How long the body of a request is waited for. Where its length is not known, any byte is progress; and over HTTP/2 it may
+/// then be one side of a conversation, which may be silent for as long as it likes.
+fn patience(incoming: &Incoming, http2: bool, limit: Duration) -> Option<Patience> {
+    match incoming.size_hint().exact() {
+        Some(_) => Some(Patience::new(limit, LEAST_PROGRESS)),
+        None => (!http2).then(|| Patience::new(limit, 1)),
+    }
+}
+
+/// What is needed to change an answer, if anything of it may be.
+///
+/// # Errors
+///
+/// What to do instead, where it cannot be read and the configuration says to stop traffic then.
+fn rewriting(exchange: &Exchange, head: bool, headers: &HeaderMap) -> Result<Option<Rewriting>, Box<Ruling>> {
+    let expected = exchange.expects_messages() || inspect::is_event_stream(headers);
+    let rewriting = if head || !expected || !inspect::is_editable(headers) {
+        None
+    } else {
+        let answer = Rewriting::of_answer(headers, &exchange.conn.thread, &exchange.settings);
+        answer.map_err(|()| exchange.refuse_answer(Cause::Fault))?
+    };
+    match &rewriting {
+        None => exchange.leave(Direction::ToClient),
+        Some(rewriting) if rewriting.decodes => exchange.plain(Direction::ToClient),
+        Some(_) => {}
+    }
+    Ok(rewriting)
+}
+
+/// What is told of a body that broke off.
+pub(super) fn broken(error: &BodyError) -> Failure {
+    match error {
+        BodyError::Late => Failure::Invalid("its body came too slowly"),
+        BodyError::Peer(_) | BodyError::Stopped | BodyError::Coding => Failure::Broken(error.to_string()),
+    }
 }
 
 /// An answer of our own.

@@ -219,7 +219,7 @@ fn check(asked: &str, conn: &Conn) -> Result<(), Failure> {
     if for_sni && for_host {
         return Ok(());
     }
-    Err(Failure::Misdirected { asked: asked.to_owned(), connected: conn.authority.to_string() })
+    Err(Failure::Misdirected { asked: crate::gate::shown(asked), connected: conn.authority.to_string() })
 }
 
 /// The host of `host[:port]`, without brackets and final dot.

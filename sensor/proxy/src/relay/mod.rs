@@ -4,6 +4,7 @@ mod body;
 mod exchange;
 mod forward;
 mod heads;
+mod rewrite;
 mod serve;
 #[cfg(test)]
 mod tests;

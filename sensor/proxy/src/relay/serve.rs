@@ -4,7 +4,7 @@ use super::forward::Forwarder;
 use super::upstream::Local;
 use super::{MAX_BUFFER, Protocol, SEND_BUFFER, STREAM_WINDOW, Up, WINDOW, header_list};
 use crate::conn::Conn;
-use crate::front::{DownIo, Pending, supervise};
+use crate::front::{DownIo, Pending, attend, supervise};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -21,9 +21,8 @@ const MAX_RESETS: usize = 64;
 const MAX_ERRORS: usize = 256;
 
 /// Serves a connection (intercepted, or in the clear behind CONNECT) until it is over.
-pub(crate) async fn serve(conn: Rc<Conn>, down: DownIo, protocol: Protocol, up: Up) {
-    let forwarder = Rc::new(Forwarder::new(conn, up));
-    Box::pin(run(forwarder, down, protocol)).await;
+pub(crate) fn serve(conn: Rc<Conn>, down: DownIo, protocol: Protocol, up: Up) -> impl Future<Output = ()> {
+    run(Rc::new(Forwarder::new(conn, up)), down, protocol)
 }
 
 pub(super) async fn run(forwarder: Rc<Forwarder>, down: DownIo, protocol: Protocol) {
@@ -36,7 +35,9 @@ pub(super) async fn run(forwarder: Rc<Forwarder>, down: DownIo, protocol: Protoc
     let service = service_fn(move |request: Request<Incoming>| {
         let pending = Pending::new(&requests);
         let forwarder = Rc::clone(&serving);
-        async move { Ok::<_, Infallible>(forwarder.handle(request).await.map(|body| body.with_pending(pending))) }
+        // Boxed: the HTTP library keeps room for it also while the body of the answer is on its way, which may take days.
+        let handling = Box::pin(forwarder.handle(request));
+        async move { Ok::<_, Infallible>(handling.await.map(|body| body.with_pending(pending))) }
     });
     let io = TokioIo::new(down);
     // What goes wrong with a connection ends it. Its requests know of it by then, and so does the origin.
@@ -76,5 +77,5 @@ pub(super) async fn run(forwarder: Rc<Forwarder>, down: DownIo, protocol: Protoc
                 .await;
         }
     }
-    forwarder.upgraded().await;
+    attend(forwarder.upgraded(), &timing).await;
 }

@@ -1,6 +1,7 @@
 //! Real clients and origins of the HTTP library, over memory.
 
 mod bodies;
+mod changed;
 mod framing;
 mod held;
 mod passing;
@@ -11,13 +12,13 @@ use super::{Connected, Protocol, serve};
 use crate::conn::Conn;
 use crate::front::{DownIo, UpIo};
 use crate::gate::Authority;
-use crate::inspect::{Cause, Line, Ruling, Stage, Verdict};
+use crate::inspect::{Cause, Line, Ruling, Verdict};
 use crate::options::{
     Access, Bypass, Destinations, Fault, Hold, Limits, Options, Over, Reporter, Settings, Upstream as Origins,
 };
 use crate::thread::{Files, Shared, Thread};
 use bytes::Bytes;
-use detect::{Generation, Observation};
+use detect::{Generation, Observation, What};
 use http::{HeaderMap, Request, Response, Version};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -107,19 +108,8 @@ pub(super) fn script(head: &http::request::Parts) -> Option<Script> {
 }
 
 fn refusal() -> Box<Ruling> {
-    Box::new(Ruling {
-        decision: detect::Decision { action: detect::Action::Block, ..detect::Decision::LOG },
-        confidence: detect::Confidence::Confirmed,
-        classification: detect::Classification::Unknown,
-        host: "origin.example".to_owned(),
-        messages: Vec::new(),
-        left_out: 0,
-        batch: false,
-        start: false,
-        apart: false,
-        stage: Stage::Message,
-        cause: Cause::Policy,
-    })
+    let bare = Ruling::bare("origin.example", std::net::IpAddr::from([10, 1, 2, 3]), Cause::Policy);
+    Box::new(Ruling { confidence: detect::Confidence::Confirmed, ..bare })
 }
 
 impl Script {
@@ -161,11 +151,22 @@ impl Script {
     }
 }
 
-#[derive(Debug)]
-struct Nobody;
+thread_local! {
+    /// What was told of actions: how much of the request had been delivered.
+    pub(super) static TOLD: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
 
-impl Reporter for Nobody {
-    fn report(&self, _: Observation) -> Result<(), Box<Observation>> {
+/// Keeps what is told of actions, for the thread it is told on.
+#[derive(Debug)]
+struct Keeper;
+
+impl Reporter for Keeper {
+    fn report(&self, observation: Observation) -> Result<(), Box<Observation>> {
+        if let What::Exchange(_, update) = &observation.what
+            && let Some(acted) = &update.acted
+        {
+            TOLD.with_borrow_mut(|told| told.push(acted.delivered));
+        }
         Ok(())
     }
 }
@@ -175,6 +176,8 @@ impl Reporter for Nobody {
 pub(super) struct Wish {
     pub(super) hold: Hold,
     pub(super) fault: Option<Fault>,
+    /// `[[policy]]` tables.
+    pub(super) policies: &'static str,
     pub(super) limits: Limits,
 }
 
@@ -184,8 +187,9 @@ fn settings(wish: &Wish) -> Settings {
         let rules = detect::rules::compile(&detect::rules::builtin()).unwrap();
         Arc::new(Generation { rules, scope: detect::Scope::default(), policy: detect::Policy::default() })
     });
+    let generation = if wish.policies.is_empty() { Arc::clone(generation) } else { changed::generation(wish.policies) };
     Settings {
-        generation: Arc::clone(generation),
+        generation,
         access: Access::default(),
         destinations: Destinations::default(),
         bypass: Bypass::default(),
@@ -207,7 +211,7 @@ pub(super) fn thread(wish: &Wish) -> Rc<Thread> {
     };
     let settings = settings(wish);
     let files = Files::read(&options, &settings).unwrap();
-    Thread::new(Shared::new(files, options, settings, Arc::new(Nobody)))
+    Thread::new(Shared::new(files, options, settings, Arc::new(Keeper)))
 }
 
 pub(super) fn conn(thread: &Rc<Thread>) -> Rc<Conn> {

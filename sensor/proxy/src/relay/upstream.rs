@@ -1,6 +1,6 @@
 //! The one connection to the origin that goes with a connection of a client.
 
-use super::body::Body;
+use super::body::{Body, BodyError};
 use super::{Connected, MAX_BUFFER, Protocol, STREAM_WINDOW, Up, WINDOW};
 use crate::conn::Conn;
 use crate::failure::Failure;
@@ -151,7 +151,11 @@ impl Upstream {
 fn unsent(mut error: TrySendError<Request<Body>>, again: bool) -> Result<Request<Body>, Failure> {
     match error.take_message() {
         Some(request) if again => Ok(request),
-        _ => Err(Failure::Broken(error.into_error().to_string())),
+        _ => {
+            let error = error.into_error();
+            let body = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<BodyError>());
+            Err(body.map_or_else(|| Failure::Broken(error.to_string()), super::forward::broken))
+        }
     }
 }
 

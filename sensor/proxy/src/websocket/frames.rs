@@ -98,7 +98,8 @@ pub(super) fn push_close(wire: &mut Vec<u8>, mask: Option<[u8; 4]>, reason: &str
     push(wire, CLOSE, mask, &payload);
 }
 
-fn push(wire: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) {
+/// Adds one frame that is a message, or a control frame.
+pub(super) fn push(wire: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) {
     let masked = if mask.is_some() { 0x80 } else { 0 };
     wire.push(0x80 | opcode);
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {

@@ -5,11 +5,12 @@
 //! its direction alone, control frames behind it included: so nothing changes places. Nothing is read while what may
 //! be written is not, and between messages nothing is kept but the inflater of a sender that refers to old messages.
 
+mod change;
 mod frames;
 mod pump;
 mod stop;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod watch;
 
 use crate::conn::Conn;
@@ -51,9 +52,10 @@ pub(crate) async fn relay(
         (scratch.limits.coding, scratch.pool.budget().clone())
     };
     let (to_server, to_client) = extensions.and_then(negotiated).unzip();
+    let answers = inspection.rewrites(Direction::ToClient);
     let pumps = (
         Pump::new(Direction::ToServer, Decoder::with_budget(Direction::ToServer, to_server, budget.clone())),
-        Pump::new(Direction::ToClient, Decoder::with_budget(Direction::ToClient, to_client, budget)),
+        Pump::new(Direction::ToClient, Decoder::with_budget(Direction::ToClient, to_client, budget)).holding(answers),
     );
     let drain = &conn.thread.shared.options.limits;
     let terms =

@@ -1,6 +1,8 @@
 //! One direction of a WebSocket: bytes in, messages to who judges them, bytes out as they came.
 
+use super::change::Whole;
 use super::frames::{CLOSE, Frames, Piece};
+use super::stop::mask;
 use super::watch::Watch;
 use crate::inspect::{Ruling, Verdict};
 use net::Direction;
@@ -46,6 +48,10 @@ pub(super) struct Pump {
     last: bool,
     /// Something of the message under way may be written.
     leaked: bool,
+    /// What goes to the client is held, too.
+    holding: bool,
+    /// The message that is complete now is to be changed.
+    edits: bool,
     /// Bytes that wait for a verdict, as they were told last.
     held: usize,
     dirty: bool,
@@ -101,6 +107,8 @@ impl Pump {
             within: false,
             last: false,
             leaked: false,
+            holding: dir.index() == Direction::ToServer.index(),
+            edits: false,
             held: 0,
             dirty: false,
             over: false,
@@ -108,6 +116,12 @@ impl Pump {
             shut: false,
             closed: false,
         }
+    }
+
+    /// Whether messages are held until they are judged, also those that go to the client.
+    pub(super) const fn holding(mut self, holding: bool) -> Self {
+        self.holding |= holding;
+        self
     }
 
     /// Whether the end was passed on.
@@ -229,6 +243,9 @@ impl Pump {
             let judged = self.judge(n, piece, watch, limits);
             self.seen += n;
             judged?;
+            if std::mem::take(&mut self.edits) {
+                self.change(watch)?;
+            }
             // A header waits for something of its payload, so that a stop in between leaves no frame to be finished.
             let waits = match piece {
                 Piece::Part => true,
@@ -277,8 +294,9 @@ impl Pump {
         let Tap { verdict, ended, unreadable, .. } = tap;
         match verdict {
             Some(Verdict::Act(ruling)) => return Err(ruling),
+            Some(Verdict::Edit) if ended => self.edits = true,
             // It completes nothing, or the verdict were another.
-            Some(Verdict::Hold) if self.message != Message::Streams => self.message = Message::Waits,
+            Some(Verdict::Hold | Verdict::Edit) if self.message != Message::Streams => self.message = Message::Waits,
             Some(Verdict::Pass) if self.message != Message::Streams => self.message = Message::Passes,
             _ => {}
         }
@@ -308,11 +326,30 @@ impl Pump {
         Ok(())
     }
 
-    /// A message begins. Of what goes to the server nothing passes before something of it was judged: its frame would
+    /// Puts what may pass in place of the message that is complete now.
+    fn change(&mut self, watch: &mut impl Watch) -> Result<(), Box<Ruling>> {
+        if self.leaked {
+            return watch.cannot_edit(self.dir).map_or(Ok(()), Err);
+        }
+        let held = self.wire.get(self.free..self.seen).unwrap_or_default();
+        // In what is no message nothing is found to be changed, and that is for the configuration to judge.
+        let whole = Whole::read(held);
+        let text = whole.as_ref().map_or(&[][..], |whole| &whole.text);
+        if let (Some(new), Some(whole)) = (watch.edit(self.dir, text)?, whole) {
+            let mask = (self.dir == Direction::ToServer).then(mask);
+            let new = whole.with(&new, mask);
+            let end = self.free + new.len();
+            self.wire.splice(self.free..self.seen, new);
+            self.seen = end;
+        }
+        Ok(())
+    }
+
+    /// A message begins. Of what is held nothing passes before something of it was judged: its frame would
     /// have to be finished.
     fn begin(&mut self) {
-        let to_server = self.dir == Direction::ToServer && self.decoder.is_some();
-        self.message = if to_server { Message::Unknown } else { Message::Passes };
+        let holds = self.holding && self.decoder.is_some();
+        self.message = if holds { Message::Unknown } else { Message::Passes };
         self.leaked = false;
     }
 
@@ -343,7 +380,7 @@ impl Pump {
         match self.tell_end(watch) {
             Some(Verdict::Act(ruling)) => return Err(ruling),
             // Half a message that nobody said may pass.
-            Some(Verdict::Hold) => {}
+            Some(Verdict::Hold | Verdict::Edit) => {}
             Some(Verdict::Pass) | None => {
                 self.seen = self.wire.len();
                 self.message = Message::None;

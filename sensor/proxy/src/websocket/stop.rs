@@ -109,7 +109,7 @@ fn side<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// A mask nobody can foresee (RFC 6455 section 5.3).
-fn mask() -> [u8; 4] {
+pub(super) fn mask() -> [u8; 4] {
     let mut mask = [0; 4];
     // Where the system has no randomness, nothing else of TLS works either.
     let _ = aws_lc_rs::rand::fill(&mut mask);

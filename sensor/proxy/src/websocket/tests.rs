@@ -57,8 +57,9 @@ fn index(dir: Direction) -> usize {
 }
 
 fn blocked() -> Box<Ruling> {
-    let mut ruling = watch::bare("mcp.example".to_owned(), Cause::Policy);
-    ruling.messages = vec![Said { kind: Kind::Request, method: None, id: Some(Id::Number("7".to_owned())) }];
+    let mut ruling = Ruling::bare("mcp.example", std::net::IpAddr::from([10, 1, 2, 3]), Cause::Policy);
+    ruling.messages =
+        vec![Said { kind: Kind::Request, method: None, name: None, id: Some(Id::Number("7".to_owned())) }];
     Box::new(ruling)
 }
 
@@ -71,6 +72,14 @@ impl Watch for Script {
         }
         let waits = dir == ToServer && matches!(message.first(), Some(b'{' | b'['));
         if waits { Verdict::Hold } else { Verdict::Pass }
+    }
+
+    fn edit(&mut self, _: Direction, text: &[u8]) -> Result<Option<Vec<u8>>, Box<Ruling>> {
+        Ok(Some(String::from_utf8_lossy(text).replace("SECRET", "-").into_bytes()))
+    }
+
+    fn cannot_edit(&mut self, _: Direction) -> Option<Box<Ruling>> {
+        None
     }
 
     fn message_end(&mut self, dir: Direction) -> Verdict {
@@ -107,7 +116,7 @@ impl Watch for Script {
 }
 
 /// A frame; `first` is its first byte.
-fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     let bit = if mask.is_some() { 0x80 } else { 0 };
     let mut frame = vec![first];
     match payload.len() {

@@ -1,9 +1,9 @@
 //! Who judges messages: the inspection, behind a net.
 
 use crate::conn::Conn;
-use crate::inspect::{self, Cause, Inspection, Ruling, Stage, Verdict};
+use crate::inspect::{self, Cause, Inspection, Ruling, Verdict};
 use crate::options::{Fault, Over, Settings};
-use detect::{Action, Classification, Confidence, Decision, ProxyNews};
+use detect::ProxyNews;
 use net::Direction;
 use proto::EndKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +19,10 @@ pub(super) trait Watch {
     fn message_end(&mut self, dir: Direction) -> Verdict;
     /// A direction is over. Told once of each.
     fn end(&mut self, dir: Direction, how: EndKind) -> Verdict;
+    /// What may pass in place of the message of this text; `None`: as it is. Or what to do instead.
+    fn edit(&mut self, dir: Direction, text: &[u8]) -> Result<Option<Vec<u8>>, Box<Ruling>>;
+    /// The current message was to be changed, and part of it is gone. Gives what to do instead of passing the rest on.
+    fn cannot_edit(&mut self, dir: Direction) -> Option<Box<Ruling>>;
     /// What was done about a ruling.
     fn acted(&mut self, ruling: &Ruling, delivered: &'static str);
     /// Something cannot be read; gives what to do instead of passing it on, if the configuration says so.
@@ -67,7 +71,7 @@ impl Inspected {
     fn refuse(&mut self, cause: Cause) -> Box<Ruling> {
         let inspection = &mut self.inspection;
         let refused = catch_unwind(AssertUnwindSafe(|| inspection.refuse(cause)));
-        refused.unwrap_or_else(|_| Box::new(bare(self.conn.authority.host.clone(), cause)))
+        refused.unwrap_or_else(|_| Box::new(Ruling::bare(&self.conn.authority.host, self.conn.client.ip(), cause)))
     }
 }
 
@@ -82,6 +86,24 @@ impl Watch for Inspected {
 
     fn end(&mut self, dir: Direction, how: EndKind) -> Verdict {
         self.call(|inspection| inspection.end(dir, how))
+    }
+
+    fn edit(&mut self, dir: Direction, text: &[u8]) -> Result<Option<Vec<u8>>, Box<Ruling>> {
+        if self.broken {
+            return Ok(None);
+        }
+        let inspection = &mut self.inspection;
+        if let Ok(Ok(new)) = catch_unwind(AssertUnwindSafe(|| inspection.edit(dir, 0, text))) {
+            return Ok(new);
+        }
+        self.broken = true;
+        self.fault().map_or(Ok(None), Err)
+    }
+
+    fn cannot_edit(&mut self, dir: Direction) -> Option<Box<Ruling>> {
+        let ruling = if dir == Direction::ToServer { self.inspection.cannot_edit() } else { None };
+        self.inspection.forget_edits(dir);
+        ruling
     }
 
     fn acted(&mut self, ruling: &Ruling, delivered: &'static str) {
@@ -128,22 +150,5 @@ impl Watch for Inspected {
             () if now > before && total > count(hold.total_bytes) => Some("total_bytes"),
             () => None,
         }
-    }
-}
-
-/// A ruling of which nothing is known but its cause.
-pub(super) fn bare(host: String, cause: Cause) -> Ruling {
-    Ruling {
-        decision: Decision { action: Action::Block, ..Decision::LOG },
-        confidence: Confidence::Possible,
-        classification: Classification::Unknown,
-        host,
-        messages: Vec::new(),
-        left_out: 0,
-        batch: false,
-        start: false,
-        apart: false,
-        stage: Stage::Message,
-        cause,
     }
 }

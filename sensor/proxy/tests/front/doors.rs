@@ -162,11 +162,8 @@ async fn what_a_client_begins_behind_connect_must_go_on() {
         let _ = stream.read_u8().await;
     })
     .await;
-    for begun in ["", "POST /mcp"] {
-        let mut stream = bench.connect(to).await;
-        stream.write_all(begun.as_bytes()).await.unwrap();
-        let read = tokio::time::timeout(Duration::from_millis(600), stream.read(&mut [0; 9])).await;
-        assert_eq!(read.is_err(), begun.is_empty(), "{begun}: {read:?}");
-    }
+    let mut stream = bench.connect(to).await;
+    stream.write_all(b"POST /mcp").await.unwrap();
+    assert!(matches!(soon(stream.read(&mut [0; 9])).await, Ok(0) | Err(_)));
     assert_eq!(bench.count("limit", "head_time"), 1);
 }

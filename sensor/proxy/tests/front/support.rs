@@ -1,6 +1,6 @@
 //! A proxy, origins and clients on loopback.
 
-use detect::{Generation, Observation};
+use detect::{Generation, Observation, ProxyNews, What};
 use proxy::{
     Access, Bypass, CaFiles, CertificateAuthority, Destinations, Fault, Hold, Limits, Listener, NewCa, Options, Proxy,
     Reporter, Running, Settings, StartError, Totals, Upstream,
@@ -215,6 +215,16 @@ impl Bench {
             .connect(ServerName::try_from(name.to_owned()).unwrap(), self.connect(to).await)
             .await
     }
+}
+
+/// All news of the proxy.
+pub(crate) fn news(bench: &Bench) -> Vec<ProxyNews> {
+    let heard = bench.heard.0.lock().unwrap();
+    let news = heard.iter().filter_map(|seen| match &seen.what {
+        What::Proxy(news) => Some((**news).clone()),
+        _ => None,
+    });
+    news.collect()
 }
 
 /// A TLS client that trusts these.

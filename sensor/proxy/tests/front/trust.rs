@@ -1,6 +1,6 @@
 //! Whom the proxy trusts, and who trusts the proxy.
 
-use crate::support::{Bench, NAME, Plan, Root, TRUSTED, client, https, origin, request, self_signed, soon};
+use crate::support::{Bench, NAME, Plan, Root, TRUSTED, client, https, news, origin, request, self_signed, soon};
 use detect::{HostPattern, ProxyNews, What};
 use rustls::ServerConfig;
 use rustls::pki_types::ServerName;
@@ -11,16 +11,6 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 fn ask() -> String {
     format!("GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n")
-}
-
-/// All news of the proxy.
-fn news(bench: &Bench) -> Vec<ProxyNews> {
-    let heard = bench.heard.0.lock().unwrap();
-    let news = heard.iter().filter_map(|seen| match &seen.what {
-        What::Proxy(news) => Some((**news).clone()),
-        _ => None,
-    });
-    news.collect()
 }
 
 /// An origin that notes each byte it is sent inside of TLS.
@@ -204,7 +194,8 @@ async fn an_origin_that_wants_a_certificate_of_the_client_is_a_clear_refusal() {
         }
     }
     let counted = bench.count("tls_origin", "client_certificate_required");
-    assert!(counted >= 3, "{:?}", bench.totals().words);
+    // With TLS 1.3 it says so behind the handshake, and closes: that may get lost.
+    assert!(counted >= 2, "{:?}", bench.totals().words);
 }
 
 #[tokio::test]

@@ -28,6 +28,14 @@ def find_part(name: str) -> str:
     return f"{name} lies on shelf 4"
 
 
+if NAME == "policies":
+
+    @app.tool()
+    def delete_part(name: str) -> str:
+        """Deletes a part by its name."""
+        return f"{name} is no more"
+
+
 def note(text):
     try:
         messages = json.loads(text)

@@ -1,5 +1,6 @@
 //! Requests and answers that wait for a verdict.
 
+use super::super::exchange::Exchange;
 use super::*;
 use http::StatusCode;
 
@@ -235,4 +236,59 @@ fn a_fault_of_ours_costs_one_request_or_none_as_configured() {
             });
         }
     }
+}
+
+#[test]
+fn what_was_stopped_is_told_once_whoever_waits_for_the_answer() {
+    type Course = fn(&Exchange);
+    let courses: [(&str, Course, &str); 5] = [
+        ("the client is gone", |exchange| exchange.stop(refusal()), "partial"),
+        (
+            "the origin answered early",
+            |exchange| {
+                exchange.stop(refusal());
+                exchange.answered();
+                assert!(exchange.stopped().is_none());
+            },
+            "partial",
+        ),
+        (
+            "the answer is on its way",
+            |exchange| {
+                exchange.answered();
+                exchange.stop(refusal());
+            },
+            "partial",
+        ),
+        (
+            "there is an answer of our own",
+            |exchange| {
+                exchange.stop(refusal());
+                let ruling = exchange.stopped().unwrap();
+                exchange.acted(&ruling, "none");
+            },
+            "none",
+        ),
+        (
+            "both bodies are stopped",
+            |exchange| {
+                exchange.stop(refusal());
+                exchange.stop(refusal());
+            },
+            "partial",
+        ),
+    ];
+    run(async {
+        let thread = thread(&Wish::default());
+        let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
+        for (name, course, want) in courses {
+            TOLD.take();
+            let (exchange, _) = Exchange::begin(&conn(&thread), thread.shared.settings.load_full(), &head);
+            course(&exchange);
+            drop(exchange);
+            assert_eq!(TOLD.take(), [want], "{name}");
+        }
+        let counted = thread.shared.counters.totals().words.get(&("actions", "block")).copied();
+        assert_eq!(counted, Some(5));
+    });
 }
