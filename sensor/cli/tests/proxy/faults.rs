@@ -2,7 +2,7 @@
 
 use crate::needs_curl;
 use crate::origin::{self, Origin};
-use crate::support::{Lab, until};
+use crate::support::{CALL, INITIALIZE, Lab, until};
 use crate::wire::{Peer, Wire};
 use rcgen::CertificateParams;
 use rustls::ServerConfig;
@@ -107,6 +107,10 @@ fn outcome(lab: &Lab, args: &[&str]) -> String {
             write!(said, " {word}").unwrap();
         }
     }
+    let others = counted["others"].as_object().into_iter().flatten().map(|(word, _)| word);
+    for word in others.filter(|word| word.starts_with("broken_off") || word.starts_with("dropped")) {
+        write!(said, " {word}").unwrap();
+    }
     for event in events.iter().filter(|event| event["type"] == "notice") {
         write!(said, " {}", event["code"].as_str().unwrap()).unwrap();
     }
@@ -159,14 +163,14 @@ fn faults_of_origins_end_as_the_table_says() {
                 peer.some();
                 peer.reset();
             }),
-            "200 502 0 (why); closed tls_certificate_error origin_untrusted",
+            "200 502 0 (why); handshake_reset handshake_reset",
         ),
         (
             "closed in the handshake",
             Wire::start(None, |mut peer| {
                 peer.some();
             }),
-            "200 502 0 (why); closed tls_certificate_error origin_untrusted",
+            "200 502 0 (why); handshake_reset handshake_reset",
         ),
         (
             "silent in the handshake",
@@ -235,28 +239,40 @@ fn faults_of_origins_end_as_the_table_says() {
             head("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"),
             "200 502 0 (why); connection_terminated",
         ),
-        ("reset in a body", torn("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"), "200 200 18;"),
-        ("closed in a body", ended("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"), "200 200 18;"),
+        ("reset in a body", torn("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"), "200 200 18; broken_off_origin"),
+        ("closed in a body", ended("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"), "200 200 18; broken_off_origin"),
         (
             "reset between chunks",
             torn("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
-            "200 200 18;",
+            "200 200 18; broken_off_origin",
         ),
         (
             "closed between chunks",
             ended("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
-            "200 200 18;",
+            "200 200 18; broken_off_origin",
         ),
-        ("closed in a chunk", ended("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"), "200 200 18;"),
-        ("no chunk", ended("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n"), "200 200 18;"),
+        (
+            "closed in a chunk",
+            ended("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"),
+            "200 200 18; broken_off_origin",
+        ),
+        (
+            "no chunk",
+            ended("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n"),
+            "200 200 18; broken_off_origin",
+        ),
         (
             "a chunk of another size",
             ended("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n"),
-            "200 200 18;",
+            "200 200 18; broken_off_origin",
         ),
         ("to the end, closed", ended("HTTP/1.1 200 OK\r\n\r\nabc"), "200 200 0 abc;"),
-        ("to the end, without the last word of TLS", head("HTTP/1.1 200 OK\r\n\r\nabc"), "200 200 18;"),
-        ("to the end, reset", torn("HTTP/1.1 200 OK\r\n\r\nabc"), "200 200 18;"),
+        (
+            "to the end, without the last word of TLS",
+            head("HTTP/1.1 200 OK\r\n\r\nabc"),
+            "200 200 18; broken_off_origin",
+        ),
+        ("to the end, reset", torn("HTTP/1.1 200 OK\r\n\r\nabc"), "200 200 18; broken_off_origin"),
         ("more than its length", head("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef"), "200 200 0 abc;"),
         (
             "a thousand interim answers",
@@ -264,7 +280,7 @@ fn faults_of_origins_end_as_the_table_says() {
                 peer.send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(1000).as_bytes());
                 peer.send(&whole("abc"));
             }),
-            "200 200 0 abc;",
+            "200 200 0 abc; dropped_interim",
         ),
         (
             "byte by byte",
@@ -307,9 +323,18 @@ fn faults_of_origins_end_as_the_table_says() {
         (
             "h2: stream reset in the body",
             framing(&lab, || answer().data(1, b"abc", false).reset(1, 2), false),
-            "200 - 92;",
+            "200 - 92; broken_off_origin",
         ),
-        ("h2: reset in the body", framing(&lab, || answer().data(1, b"abc", false), true), "200 - 92;"),
+        (
+            "h2: stream reset in the body, as if that were no error",
+            framing(&lab, || answer().data(1, b"abc", false).reset(1, 0), false),
+            "200 - 92; broken_off_origin",
+        ),
+        (
+            "h2: reset in the body",
+            framing(&lab, || answer().data(1, b"abc", false), true),
+            "200 - 92; broken_off_origin",
+        ),
         (
             "h2: ends before its length",
             framing(
@@ -320,7 +345,7 @@ fn faults_of_origins_end_as_the_table_says() {
                 },
                 false,
             ),
-            "200 - 92;",
+            "200 - 92; broken_off_origin",
         ),
         (
             "h2: a block that cannot be read",
@@ -358,12 +383,16 @@ fn faults_in_the_clear_end_as_the_table_says() {
         ("no such name, behind TLS", "https://nowhere.invalid/x".to_owned(), "502 000 56; dns_error"),
         ("reset before the head", clear("", true), "000 502 0 (why); connection_terminated"),
         ("to the end, closed", clear("HTTP/1.1 200 OK\r\n\r\nabc", false), "000 200 0 abc;"),
-        ("to the end, reset", clear("HTTP/1.1 200 OK\r\n\r\nabc", true), "000 200 18;"),
-        ("closed in a body", clear("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", false), "000 200 18;"),
+        ("to the end, reset", clear("HTTP/1.1 200 OK\r\n\r\nabc", true), "000 200 18; broken_off_origin"),
+        (
+            "closed in a body",
+            clear("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", false),
+            "000 200 18; broken_off_origin",
+        ),
         (
             "closed in a chunk",
             clear("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", false),
-            "000 200 18;",
+            "000 200 18; broken_off_origin",
         ),
     ];
     let mut wrong = String::new();
@@ -371,6 +400,26 @@ fn faults_in_the_clear_end_as_the_table_says() {
         compare(&mut wrong, name, &outcome(&lab, &[&url]), want);
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn an_answer_that_an_origin_breaks_off_is_told_with_its_call() {
+    needs_curl!();
+    let lab = Lab::new();
+    let cut = failing(&lab, |mut peer| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n";
+        peer.send(format!("{head}{{\"jsonrpc\":\"2.0\",\"id\":1,").as_bytes());
+        peer.end();
+    });
+    let proxy = lab.start("");
+    let post = ["-H", "content-type: application/json", "--data-binary", INITIALIZE, &cut.url("https", "/mcp")];
+    assert_eq!(lab.command(&proxy, &post).output().unwrap().status.code(), Some(18));
+    let told = lab.detection("initialize");
+    assert_eq!(told["limits"]["body_cut"], "answer", "{told}");
+    assert_eq!(lab.post(&proxy, &lab.origin.https("/mcp"), CALL).0, 200);
+    let told = lab.detection("tools/call");
+    assert!(told["limits"]["body_cut"].is_null(), "{told}");
+    proxy.stop();
 }
 
 /// How an origin fails, by the first part of the path: the whole path is in each answer, as far as it comes.

@@ -449,9 +449,7 @@ async fn inside(thread: Rc<Thread>, conn: Rc<Conn>, mut down: DownIo, mut connec
         Err(Broke::Server(error)) => {
             // In TLS 1.3 it is only now that an origin says that it wants a certificate of the client.
             let failure = upstream::failed(&conn.authority.host, &error, true);
-            if let Failure::UpstreamTls { reason, .. } = &failure {
-                thread.shared.counters.count("tls_origin", reason);
-            }
+            thread.shared.counters.count("tls_origin", upstream::word(&failure));
             down.timing().restart(false);
             Some(Box::pin(relay::serve(conn, down, Protocol::Http1, Up::Never(failure))))
         }

@@ -295,11 +295,12 @@ impl UpIo {
 }
 
 #[cfg(test)]
-impl From<tokio::io::DuplexStream> for DownIo {
-    fn from(memory: tokio::io::DuplexStream) -> Self {
-        let hour = Duration::from_hours(1);
-        let limits = crate::options::Limits { head_time: hour, idle_time: hour, ..crate::options::Limits::default() };
-        Self { early: Bytes::new(), stream: Down::Memory(memory), timing: Timing::new(&limits, &Arc::default()) }
+impl DownIo {
+    /// A client of a test, on `thread`, that may take an hour for a head.
+    pub(crate) fn memory(memory: tokio::io::DuplexStream, thread: &crate::thread::Thread) -> Self {
+        let (hour, shared) = (Duration::from_hours(1), &thread.shared);
+        let limits = crate::options::Limits { head_time: hour, idle_time: hour, ..shared.options.limits.clone() };
+        Self { early: Bytes::new(), stream: Down::Memory(memory), timing: Timing::new(&limits, &shared.counters) }
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) use patience::Patience;
 pub(crate) use route::Route;
 #[cfg(test)]
 pub(crate) use threads::runtime;
-pub(crate) use timing::{Pending, attend, supervise};
+pub(crate) use timing::{Pending, Timing, attend, supervise};
 pub(crate) use tunnel::Pool;
 pub(crate) use upstream::{Origins, trust};
 

@@ -106,11 +106,6 @@ pub(crate) async fn handshake(
         Ok(Err(error)) => Err(upstream::failed(&name.to_str(), &error, known.asks())),
         Err(_) => Err(Failure::Timeout(name.to_str().into_owned())),
     };
-    let word = match &shaken {
-        Ok(_) => "ok",
-        Err(Failure::UpstreamTls { reason, .. }) => reason,
-        Err(_) => "timeout",
-    };
-    shared.counters.count("tls_origin", word);
+    shared.counters.count("tls_origin", shaken.as_ref().map_or_else(upstream::word, |_| "ok"));
     shaken
 }

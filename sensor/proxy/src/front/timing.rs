@@ -141,7 +141,7 @@ impl Timing {
                 if std::mem::replace(polled, true) && !sleep.is_elapsed() {
                     return Poll::Pending;
                 }
-                ready!(sleep.as_mut().poll(cx));
+                ready!(poll_timer(sleep.as_mut(), cx));
                 if !self.moved.swap(false, Relaxed) {
                     return Poll::Ready(Expired::Quiet);
                 }
@@ -153,13 +153,18 @@ impl Timing {
             if sleep.deadline() > deadline {
                 sleep.as_mut().reset(deadline);
             }
-            ready!(sleep.as_mut().poll(cx));
+            ready!(poll_timer(sleep.as_mut(), cx));
             if sleep.deadline() >= deadline {
                 return Poll::Ready(which);
             }
             sleep.as_mut().reset(deadline);
         }
     }
+}
+
+/// Polls a timer also where the turn of its task is used up: else a client that sends without end would stop it.
+fn poll_timer(sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    Pin::new(&mut tokio::task::coop::unconstrained(sleep)).poll(cx)
 }
 
 /// A request that is being served: while there is one, no limit runs. Ends when it is dropped, so it goes with the body

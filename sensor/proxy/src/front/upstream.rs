@@ -274,17 +274,27 @@ impl ClientSessionStore for Sessions {
 /// none.
 pub(crate) fn failed(host: &str, error: &std::io::Error, asked: bool) -> Failure {
     use AlertDescription as Alert;
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let reason = match inner {
-        // Below TLS 1.3 there is no alert of its own for it.
-        Some(rustls::Error::AlertReceived(
-            Alert::HandshakeFailure | Alert::BadCertificate | Alert::CertificateRequired,
-        )) if asked => "client_certificate_required",
-        Some(error) => reason(error),
-        None => "closed",
+    let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        return Failure::HandshakeReset(host.to_owned(), error.to_string());
     };
-    let text = inner.map_or_else(|| error.to_string(), ToString::to_string);
-    Failure::UpstreamTls { host: host.to_owned(), reason, text }
+    let reason =
+        match inner {
+            // Below TLS 1.3 there is no alert of its own for it.
+            rustls::Error::AlertReceived(
+                Alert::HandshakeFailure | Alert::BadCertificate | Alert::CertificateRequired,
+            ) if asked => "client_certificate_required",
+            error => reason(error),
+        };
+    Failure::UpstreamTls { host: host.to_owned(), reason, text: inner.to_string() }
+}
+
+/// How a handshake failed, as a word for a metric.
+pub(crate) const fn word(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::UpstreamTls { reason, .. } => reason,
+        Failure::HandshakeReset(..) => failure.reason(),
+        _ => "timeout",
+    }
 }
 
 /// A word for a metric.

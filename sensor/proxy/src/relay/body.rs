@@ -2,7 +2,9 @@
 //! where the inspector says so.
 
 use super::exchange::Exchange;
+use super::heads::Trailers;
 use super::rewrite::Rewriting;
+use super::streams::{Asked, asked};
 use crate::front::{Patience, Pending};
 use crate::inspect::{self, Ruling, Verdict};
 use crate::options::Over;
@@ -18,7 +20,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -30,9 +32,9 @@ const TURN: usize = 256 << 10;
 /// Why a body breaks off. The side that gets it breaks off in turn, so that it never looks whole.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// The side it came from broke off.
+    /// The side it came from broke off; `None` where it said that this was no error.
     #[error("the body broke off")]
-    Peer(#[source] hyper::Error),
+    Peer(#[source] Option<hyper::Error>),
     /// What came must not pass.
     #[error("the body was stopped")]
     Stopped,
@@ -97,7 +99,7 @@ impl http_body::Body for Body {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.kind {
+        let polled = match &mut self.kind {
             Kind::Empty | Kind::Bare => Poll::Ready(None),
             Kind::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
@@ -105,7 +107,11 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Kind::Stream(source) => source.poll_frame(cx),
+        };
+        if self.pending.is_some() {
+            asked(if polled.is_ready() { Asked::Got } else { Asked::Waits });
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -206,6 +212,8 @@ pub(super) struct Source {
     pub(super) incoming: Option<Incoming>,
     pub(super) exchange: Rc<Exchange>,
     pub(super) direction: Direction,
+    /// What trailers may pass.
+    pass: Trailers,
     /// What may pass.
     pub(super) ready: Queue,
     /// What waits for a verdict: at most `hold.bytes`.
@@ -224,11 +232,18 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) const fn new(incoming: Incoming, exchange: Rc<Exchange>, direction: Direction, drain: Drain) -> Self {
+    pub(super) const fn new(
+        incoming: Incoming,
+        exchange: Rc<Exchange>,
+        direction: Direction,
+        pass: Trailers,
+        drain: Drain,
+    ) -> Self {
         Self {
             incoming: Some(incoming),
             exchange,
             direction,
+            pass,
             ready: Queue::new(),
             waiting: Queue::new(),
             waiting_bytes: 0,
@@ -287,7 +302,7 @@ impl Source {
             return Poll::Ready(self.decode().and_then(|()| self.finish_in_time()));
         }
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(Ok(())) };
-        let polled = Pin::new(incoming).poll_frame(cx);
+        let polled = Pin::new(&mut *incoming).poll_frame(cx);
         if let Some(patience) = &mut self.patience {
             match &polled {
                 Poll::Pending if patience.poll_wait(cx).is_ready() => return Poll::Ready(Err(self.late())),
@@ -296,22 +311,71 @@ impl Source {
             }
         }
         let frame = match ready!(polled) {
+            // The HTTP library takes a stream of HTTP/2 that was reset with NO_ERROR for one that came to its end.
+            None if self.pass == Trailers::All && !incoming.is_end_stream() => {
+                return Poll::Ready(Err(self.broke_off(None)));
+            }
             None => return Poll::Ready(self.finish()),
             Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                self.incoming = None;
-                self.let_go();
-                self.exchange.end(self.direction, EndKind::Cut);
-                return Poll::Ready(Err(BodyError::Peer(error)));
-            }
+            Some(Err(error)) => return Poll::Ready(Err(self.broke_off(Some(error)))),
         };
         Poll::Ready(match frame.into_data() {
             Ok(bytes) => self.take(bytes).and_then(|()| self.finish_in_time()),
             Err(frame) => {
                 self.trailers = frame.into_trailers().ok();
+                self.drop_trailers();
                 self.finish()
             }
         })
+    }
+
+    /// Takes off trailers that the HTTP library does not pass on, as recipients may (RFC 9110 section 6.5.1).
+    fn drop_trailers(&mut self) {
+        let (Trailers::Named(named), Some(trailers)) = (&self.pass, &mut self.trailers) else { return };
+        let before = trailers.len();
+        let unnamed: Vec<_> = trailers.keys().filter(|name| !named.contains(name)).cloned().collect();
+        for name in unnamed {
+            trailers.remove(name);
+        }
+        let dropped = u64::try_from(before - trailers.len()).unwrap_or(u64::MAX);
+        if dropped > 0 {
+            self.exchange.conn.thread.shared.counters.add("dropped", "trailers", dropped);
+        }
+        self.trailers.take_if(|trailers| trailers.is_empty());
+    }
+
+    /// Its sender broke it off.
+    fn broke_off(&mut self, error: Option<hyper::Error>) -> BodyError {
+        self.count_broken_off();
+        self.cut();
+        BodyError::Peer(error)
+    }
+
+    fn count_broken_off(&self) {
+        let side = if self.direction == Direction::ToServer { "client" } else { "origin" };
+        self.exchange.conn.thread.shared.counters.count("broken_off", side);
+    }
+
+    /// Whether the client broke it off, which nobody asks for any more: its request went with it.
+    fn was_broken_off(&mut self) -> bool {
+        let Some(incoming) = self.incoming.as_mut().filter(|_| self.direction == Direction::ToServer) else {
+            return false;
+        };
+        let cx = &mut Context::from_waker(Waker::noop());
+        loop {
+            match Pin::new(&mut *incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_))) => return true,
+                Poll::Ready(None) | Poll::Pending => return false,
+            }
+        }
+    }
+
+    /// Nothing more of it is taken.
+    pub(super) fn cut(&mut self) {
+        self.incoming = None;
+        self.let_go();
+        self.exchange.end(self.direction, EndKind::Cut);
     }
 
     fn has_coded(&self) -> bool {
@@ -326,10 +390,8 @@ impl Source {
 
     /// It is not waited for any longer.
     fn late(&mut self) -> BodyError {
-        self.incoming = None;
-        self.let_go();
         self.exchange.conn.thread.shared.counters.count("limit", "stall_time");
-        self.exchange.end(self.direction, EndKind::Cut);
+        self.cut();
         BodyError::Late
     }
 
@@ -489,6 +551,9 @@ impl Drop for Source {
         self.account();
         if self.incoming.is_some() {
             self.exchange.end(self.direction, EndKind::Cut);
+            if self.was_broken_off() {
+                self.count_broken_off();
+            }
             self.abandon();
         }
     }

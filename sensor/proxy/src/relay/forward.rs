@@ -3,7 +3,7 @@
 use super::Up;
 use super::body::{self, Body, Drain, Source};
 use super::exchange::Exchange;
-use super::heads::{self, Plan, Wanted};
+use super::heads::{self, Plan, Trailers, Wanted};
 use super::rewrite::Rewriting;
 use super::upstream::Upstream;
 use super::{Protocol, body::BodyError};
@@ -16,7 +16,7 @@ use crate::options::Settings;
 use crate::websocket;
 use bytes::Bytes;
 use detect::ProxyNews;
-use http::header::{CONNECTION, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
+use http::header::{CONNECTION, SEC_WEBSOCKET_EXTENSIONS, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
@@ -49,6 +49,8 @@ struct WebSocket {
 struct Asked {
     http2: bool,
     head: bool,
+    /// It takes trailers.
+    trailers: bool,
 }
 
 impl Forwarder {
@@ -97,7 +99,8 @@ impl Forwarder {
         let drain = Drain { bytes: limits.drain_bytes, time: limits.drain_time };
         let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
         let (mut parts, incoming) = request.into_parts();
-        let asked = Asked { http2: parts.version == Version::HTTP_2, head: parts.method == Method::HEAD };
+        let http2 = parts.version == Version::HTTP_2;
+        let mut asked = Asked { http2, head: parts.method == Method::HEAD, trailers: false };
         let plan = match heads::request(&mut parts, &self.conn) {
             Ok(plan) => plan,
             Err(failure) => {
@@ -105,6 +108,7 @@ impl Forwarder {
                 return self.failed(&failure, Some(&parts), &asked);
             }
         };
+        asked.trailers = parts.headers.contains_key(TE);
         if plan == Plan::EndsHere {
             body::drain(incoming, drain);
             return Response::new(Body::empty());
@@ -122,7 +126,8 @@ impl Forwarder {
             if rewriting.as_ref().is_some_and(|rewriting| rewriting.decodes) {
                 exchange.plain(Direction::ToServer);
             }
-            let mut source = Source::new(incoming, Rc::clone(&exchange), Direction::ToServer, drain)
+            let trailers = Trailers::of(&parts.headers, http2, true);
+            let mut source = Source::new(incoming, Rc::clone(&exchange), Direction::ToServer, trailers, drain)
                 .with_patience(patience)
                 .with_rewriting(rewriting);
             if matches!(verdict, Verdict::Hold) {
@@ -152,7 +157,11 @@ impl Forwarder {
             inspect::ask_plain_websocket(&mut parts.headers);
         }
         let mut spent = since.elapsed();
-        let answer = self.upstream.send(Request::from_parts(parts, body), &self.conn).await;
+        let mut request = Request::from_parts(parts, body);
+        if !http2 {
+            self.count_interim(&mut request);
+        }
+        let answer = self.upstream.send(request, &self.conn).await;
         since = Instant::now();
         let answer = match answer {
             Ok(answer) => self.answer(&exchange, answer, upgrade.filter(|_| plan == Plan::WebSocket), &asked).await,
@@ -177,6 +186,17 @@ impl Forwarder {
                 }
             },
         }
+    }
+
+    /// Counts interim answers (RFC 9110 section 15.2), which the HTTP library has no way to pass on. Over HTTP/2 it does not
+    /// even tell of them. 100 is what we asked for, if anybody.
+    fn count_interim(&self, request: &mut Request<Body>) {
+        let counters = Arc::clone(&self.conn.thread.shared.counters);
+        hyper::ext::on_informational(request, move |answer| {
+            if answer.status() != StatusCode::CONTINUE {
+                counters.count("dropped", "interim");
+            }
+        });
     }
 
     /// The answer of the origin.
@@ -230,8 +250,9 @@ impl Forwarder {
             if rewriting.is_some() {
                 inspect::changed(&mut parts.headers);
             }
-            let mut source =
-                Source::new(incoming, Rc::clone(exchange), Direction::ToClient, drain).with_rewriting(rewriting);
+            let trailers = Trailers::of(&parts.headers, asked.http2, asked.trailers);
+            let mut source = Source::new(incoming, Rc::clone(exchange), Direction::ToClient, trailers, drain)
+                .with_rewriting(rewriting);
             if matches!(verdict, Verdict::Hold) {
                 source.held().await.map_err(|error| match error {
                     BodyError::Stopped => None,

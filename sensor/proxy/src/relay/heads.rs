@@ -6,8 +6,9 @@ use crate::conn::Conn;
 use crate::failure::Failure;
 use crate::gate::Authority;
 use http::header::{
-    ACCEPT, ALT_SVC, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, MAX_FORWARDS, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    ACCEPT, ALT_SVC, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, EXPECT, HOST, HeaderName, MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request, response};
@@ -30,6 +31,47 @@ pub(super) enum Plan {
     WebSocket,
     /// `Max-Forwards` says that it ends here (RFC 9110 section 7.6.2).
     EndsHere,
+}
+
+/// Which trailers of a body the other side gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trailers {
+    /// Of HTTP/2: all.
+    All,
+    /// Of HTTP/1: these.
+    Named(Vec<HeaderName>),
+}
+
+impl Trailers {
+    /// For the body of a head. Over HTTP/1 the HTTP library writes only what `Trailer` names, if it may be one (RFC 9110
+    /// section 6.6.2), and to clients that take them (section 10.1.4): `taken`.
+    pub(super) fn of(headers: &HeaderMap, http2: bool, taken: bool) -> Self {
+        if http2 {
+            return Self::All;
+        }
+        let values = headers.get_all(TRAILER).iter().filter(|_| taken).filter_map(|value| value.to_str().ok());
+        let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+        Self::Named(names.filter(may_be_trailer).collect())
+    }
+}
+
+/// Whether the HTTP library takes it for a trailer: not what frames, routes or guards a message (RFC 9110 section 6.5.1).
+fn may_be_trailer(name: &HeaderName) -> bool {
+    ![
+        AUTHORIZATION,
+        CACHE_CONTROL,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        CONTENT_TYPE,
+        HOST,
+        MAX_FORWARDS,
+        SET_COOKIE,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+    ]
+    .contains(name)
 }
 
 /// Names this process in `Via`, so that requests that come again are known (RFC 9110 section 7.6.3).

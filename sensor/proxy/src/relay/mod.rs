@@ -6,6 +6,7 @@ mod forward;
 mod heads;
 mod rewrite;
 mod serve;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod upstream;

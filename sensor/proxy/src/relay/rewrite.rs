@@ -122,9 +122,7 @@ impl Source {
     /// What came cannot be read, and what went before says that it is not coded: so it breaks off.
     fn undecodable(&mut self, reason: &'static str) -> BodyError {
         self.exchange.conn.thread.shared.counters.count("unchangeable", reason);
-        self.incoming = None;
-        self.let_go();
-        self.exchange.end(self.direction, EndKind::Cut);
+        self.cut();
         BodyError::Coding
     }
 

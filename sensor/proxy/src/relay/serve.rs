@@ -1,7 +1,7 @@
 //! Connections of clients to one origin.
 
 use super::forward::Forwarder;
-use super::upstream::Local;
+use super::streams::Streams;
 use super::{MAX_BUFFER, Protocol, SEND_BUFFER, STREAM_WINDOW, Up, WINDOW, header_list};
 use crate::conn::Conn;
 use crate::front::{DownIo, Pending, attend, supervise};
@@ -62,7 +62,7 @@ pub(super) async fn run(forwarder: Rc<Forwarder>, down: DownIo, protocol: Protoc
             .await;
         }
         Protocol::Http2 => {
-            let conn = http2::Builder::new(Local)
+            let conn = http2::Builder::new(Streams(Arc::clone(&timing)))
                 .auto_date_header(false)
                 .max_concurrent_streams(limits.streams)
                 .max_header_list_size(header_list(limits))

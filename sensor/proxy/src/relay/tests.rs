@@ -2,6 +2,7 @@
 
 mod bodies;
 mod changed;
+mod ends;
 mod framing;
 mod held;
 mod passing;
@@ -251,7 +252,8 @@ pub(super) fn between(protocol: Protocol, wish: &Wish) -> Between {
         Some(Connected { io: UpIo::from(up), address: SocketAddr::from((Ipv4Addr::LOCALHOST, 443)), protocol })
     }));
     let forwarder = Rc::new(Forwarder::over(conn(&thread), upstream));
-    let over = tokio::task::spawn_local(serve::run(forwarder, DownIo::from(down), protocol));
+    let down = DownIo::memory(down, &thread);
+    let over = tokio::task::spawn_local(serve::run(forwarder, down, protocol));
     Between { thread, client, origin, over }
 }
 

@@ -444,6 +444,10 @@ fn what_cannot_be_read_passes_unless_the_configuration_says_otherwise() {
     let mut script = Script::default();
     let got = with(&mut script, None, LONG, async |mut client, mut origin| {
         client.write_all(&broken).await.unwrap();
+        // What the other side says of it passes: a protocol error.
+        let close = frame(0x88, None, &[0x03, 0xea]);
+        origin.write_all(&close).await.unwrap();
+        expect(&mut client, &close).await;
         client.shutdown().await.unwrap();
         all(&mut origin).await
     });

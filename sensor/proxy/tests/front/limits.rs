@@ -249,6 +249,80 @@ async fn who_takes_nothing_of_an_answer_is_given_up_and_who_takes_some_is_not() 
     assert_eq!(bench.count("limit", "stall_time"), 1);
 }
 
+/// The preface of HTTP/2, and no settings.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// A request on stream 1: GET, http, `/`, `:authority`.
+const ASK: &[u8] = b"\0\0\x0e\x01\x05\0\0\0\x01\x82\x86\x84\x41\x09127.0.0.1";
+const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0abcdefgh";
+const EMPTY_SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+const PRIORITY: &[u8] = b"\0\0\x05\x02\0\0\0\0\x03\0\0\0\x01\x10";
+
+/// Writes `frame` again and again until the connection is over.
+async fn flood(stream: &mut (impl tokio::io::AsyncWrite + Unpin), frame: &[u8]) {
+    let many = frame.repeat(1000);
+    soon(async { while stream.write_all(&many).await.is_ok() {} }).await;
+}
+
+#[tokio::test]
+async fn who_floods_and_reads_no_answers_is_given_up_also_while_a_request_is_under_way() {
+    for frame in [PING, EMPTY_SETTINGS] {
+        let mut plan = Plan::new();
+        plan.options.limits.stall_time = Duration::from_millis(500);
+        let bench = plan.start();
+        let to = silent().await;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(bench.address()).await.unwrap();
+        let (head, _) = request(&mut stream, &format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n")).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        stream.write_all(&[PREFACE, ASK].concat()).await.unwrap();
+        flood(&mut stream, frame).await;
+        assert_eq!(bench.count("limit", "stall_time"), 1, "{:?}", bench.totals().words);
+    }
+}
+
+#[tokio::test]
+async fn requests_that_are_reset_at_once_end_the_connection() {
+    let bench = Bench::new();
+    let stream = bench.connect(silent().await).await;
+    let mut all = PREFACE.to_vec();
+    for id in (1_u32..200_000).step_by(2) {
+        let id = id.to_be_bytes();
+        let frames = [&ASK[..5], &id, &ASK[9..], b"\0\0\x04\x03\0", &id, b"\0\0\0\x08"];
+        all.extend(frames.concat());
+    }
+    let (mut from, mut to) = stream.into_split();
+    let mut said = Vec::new();
+    let reading = async { while let Ok(1..) = from.read_buf(&mut said).await {} };
+    tokio::join!(async { drop(to.write_all(&all).await) }, soon(reading));
+    // GOAWAY, of which the last word is why.
+    let mut rest = &said[..];
+    while let Some((head, more)) = rest.split_first_chunk::<9>() {
+        let len = usize::try_from(u32::from_be_bytes([0, head[0], head[1], head[2]])).unwrap();
+        let Some(payload) = more.get(..len) else { break };
+        if head[3] == 7 {
+            assert_eq!((payload[7], &payload[8..]), (11, &b"too_many_resets"[..]));
+        }
+        rest = &more[len..];
+    }
+}
+
+#[tokio::test]
+async fn frames_that_ask_for_nothing_keep_no_connection_open() {
+    for frame in [PING, EMPTY_SETTINGS, PRIORITY] {
+        let mut plan = Plan::new();
+        plan.options.limits.idle_time = Duration::from_millis(300);
+        plan.options.limits.head_time = Duration::from_millis(300);
+        let bench = plan.start();
+        let mut stream = bench.connect(silent().await).await;
+        stream.write_all(PREFACE).await.unwrap();
+        let (mut from, mut to) = stream.into_split();
+        let reading = async { while let Ok(1..) = from.read(&mut [0; 8 << 10]).await {} };
+        tokio::join!(flood(&mut to, frame), soon(reading));
+        assert_eq!(bench.count("limit", "idle_time"), 1, "{:?}", bench.totals().words);
+    }
+}
+
 #[tokio::test]
 async fn a_browser_with_a_hundred_names_passes_and_endless_names_are_refused() {
     let mut plan = Plan::new();

@@ -68,6 +68,27 @@ async fn an_origin_that_cannot_be_trusted_gets_no_byte_and_gives_none() {
 }
 
 #[tokio::test]
+async fn an_origin_that_breaks_off_in_the_handshake_is_not_said_to_have_a_bad_certificate() {
+    for reset in [false, true] {
+        let bench = Bench::new();
+        let to = origin(move |mut stream| async move {
+            let _ = stream.read(&mut [0; 16 << 10]).await;
+            let linger = reset.then_some(std::time::Duration::ZERO);
+            socket2::SockRef::from(&stream).set_linger(linger).unwrap();
+        })
+        .await;
+        let mut tls = soon(bench.tls(to, NAME, &[b"http/1.1"])).await.unwrap();
+        let (head, body) = request(&mut tls, &ask()).await;
+        assert!(head.starts_with("HTTP/1.1 502"), "{head}");
+        assert!(body.contains("origin.test broke the connection off during the TLS handshake"), "{body}");
+        assert!(!(head + &body).contains("certificate"));
+        let counted = (bench.count("tls_origin", "handshake_reset"), bench.count("refused", "handshake_reset"));
+        assert_eq!(counted, (1, 1), "{:?}", bench.totals().words);
+        assert_eq!(news(&bench), []);
+    }
+}
+
+#[tokio::test]
 async fn the_verdict_follows_the_origin_and_not_the_one_before() {
     let bad = || self_signed(NAME);
     let good = || TRUSTED.server(NAME, |_| (), &[]);

@@ -254,7 +254,8 @@ fn a_connection_that_must_not_be_made_is_never_made_and_told_in_band() {
         let (client, down) = duplex(PIPE);
         let failure = crate::failure::Failure::Timeout("origin.example".to_owned());
         let up = crate::relay::Up::Never(failure);
-        tokio::task::spawn_local(crate::relay::serve(conn(&thread), DownIo::from(down), Protocol::Http1, up));
+        let down = DownIo::memory(down, &thread);
+        tokio::task::spawn_local(crate::relay::serve(conn(&thread), down, Protocol::Http1, up));
         let client = Client::new(client, Protocol::Http1).await;
         for (script, want) in [("none", StatusCode::GATEWAY_TIMEOUT), ("stop", StatusCode::FORBIDDEN)] {
             let request = Request::post("/").header("x-script", script).body(full("{}")).unwrap();
