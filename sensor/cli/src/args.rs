@@ -127,6 +127,9 @@ pub(crate) enum Command {
     /// Make, show and hand out the CA that signs for servers
     #[command(subcommand)]
     Ca(crate::ca::args::Ca),
+    /// Make keys for what policies log encrypted, and read that
+    #[command(subcommand)]
+    Payload(crate::payload::args::Payload),
     /// Check, test and look up rules
     #[command(subcommand)]
     Rules(Rules),

@@ -1,9 +1,12 @@
 //! Text files of the operator: configuration and rules.
 
-use std::fs::File;
+use nix::fcntl::OFlag;
+use nix::unistd::{Uid, geteuid};
+use std::fs::{File, OpenOptions};
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Largest configuration, rule or list file, in bytes.
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
@@ -56,6 +59,43 @@ pub(crate) fn read_secret(path: &Path) -> Result<String, String> {
     read(path)
 }
 
+/// Reads a private key, into memory that is wiped.
+///
+/// # Errors
+///
+/// What is wrong and what to do: anything but a file of at most 64 KiB, one that group or others have a right to, and one
+/// that belongs to another user (root may read it, and reads its own).
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, String> {
+    /// Largest file of keys, in bytes.
+    const MAX: u64 = 64 << 10;
+    let name = path.display();
+    let cannot = |e: std::io::Error| format!("cannot read {name}: {e}");
+    // A pipe must not keep us waiting.
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).map_err(cannot)?;
+    let meta = file.metadata().map_err(cannot)?;
+    if !meta.is_file() {
+        return Err(format!("{name} is no file; private keys are read from a file"));
+    }
+    if meta.mode() & 0o077 != 0 {
+        let mode = meta.mode() & 0o7777;
+        return Err(format!(
+            "{name} holds a private key, and others than its owner have a right to it (mode {mode:04o}); run `chmod 600` on it first"
+        ));
+    }
+    let (us, owner) = (geteuid(), Uid::from_raw(meta.uid()));
+    if !us.is_root() && !owner.is_root() && owner != us {
+        return Err(format!("{name} belongs to another user, who can change it; make it yours first"));
+    }
+    // Room for all from the start: a text that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(MAX + 1).unwrap_or_default()));
+    file.take(MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > MAX {
+        return Err(format!("{name} is larger than {} KiB, and no file of keys", MAX >> 10));
+    }
+    let text = str::from_utf8(&bytes).map_err(|_| format!("{name} is no text; keys are text"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +118,10 @@ mod tests {
         assert!(read_secret(&path).unwrap_err().contains("chmod o-r"));
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         assert_eq!(read_secret(&path).unwrap(), "fine");
+        assert_eq!(*read_private(&path).unwrap(), "fine");
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(read_secret(&path).unwrap(), "fine");
+        assert!(read_private(&path).unwrap_err().contains("(mode 0640); run `chmod 600`"));
+        assert!(read_private(dir.path()).unwrap_err().contains("is no file"));
     }
 }

@@ -13,6 +13,7 @@ mod hash;
 mod live;
 mod log;
 mod manual;
+mod payload;
 mod process;
 mod replay;
 mod rules;
@@ -62,6 +63,7 @@ fn run(cli: &Cli, log: &Log) -> Outcome {
         Command::Proxy(args) => live::proxy(&cli.common, args, log),
         Command::Run(args) => live::run(&cli.common, args, log),
         Command::Ca(command) => ca::run(&cli.common, command, log),
+        Command::Payload(command) => payload::run(command, log),
         Command::Doctor(args) => doctor::run(&cli.common, args, log),
         Command::Rules(command) => rules::run(&cli.common, command, log),
         Command::Config(command) => configuration(cli, command, log),

@@ -14,6 +14,7 @@ use detect::{Classification, Generation};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pipeline::{KeyRing, RunInfo, Settings};
 use sinks::jsonl;
+use sinks::payload::Recipients;
 use sinks::table::{Look, Summary};
 use sinks::timeline::{Filter, Timeline};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -124,6 +125,7 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
 
     let mut run = Run {
         events: events.as_mut(),
+        recipients: &config.recipients,
         // Who feeds a capture through a pipe may be waiting for the events of it.
         prompt: stdin,
         summary: Summary::default(),
@@ -143,7 +145,7 @@ pub(crate) fn run(common: &Common, args: &Replay, log: &Log) -> Outcome {
         bar.set_position(read);
         total.inspect(|total| bar.set_length(*total));
     };
-    let done = pipeline::replay(reader, &settings, &generation, &info, &mut |record| run.take(&record), &progress);
+    let done = pipeline::replay(reader, &settings, &generation, &info, &mut |record| run.take(record), &progress);
     bar.finish_and_clear();
     run.timeline(|timeline, out| timeline.finish(out).and_then(|()| out.flush()));
     let Run { summary, failed_on, skipped, faults, ranges, mut failure, .. } = run;
@@ -212,6 +214,8 @@ fn tell_keys(keys: &KeyRing, log: &Log) {
 /// What a run does with each record.
 struct Run<'a> {
     events: Option<&'a mut jsonl::Writer<Box<dyn Write + Send>>>,
+    /// Who may read what policies log encrypted.
+    recipients: &'a Recipients,
     prompt: bool,
     summary: Summary,
     timeline: Option<(Timeline, BufWriter<io::Stdout>)>,
@@ -225,7 +229,9 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn take(&mut self, record: &Record) {
+    fn take(&mut self, mut record: Record) {
+        self.recipients.seal(&mut record);
+        let record = &record;
         if let Some(events) = &mut self.events {
             let mut written = events.write(record);
             if written.is_ok() && self.prompt {

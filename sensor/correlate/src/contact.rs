@@ -29,6 +29,10 @@ impl Correlator {
         if seen.kind == ContactKind::Dns && !self.is_first_question(&seen.host, flow.client.ip()) {
             return;
         }
+        if seen.model_call && seen.over {
+            let (told, _) = self.desk().flow(&flow, None, missed);
+            self.model_call((flow.client.ip(), &seen.host), seen.ts, Some(told), out);
+        }
         let resolved = self.resolved(&seen, flow.server.ip());
         if seen.signals.is_empty() && resolved.is_none() {
             return;

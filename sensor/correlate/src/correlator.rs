@@ -1,5 +1,6 @@
 //! The serial stage: observations in, records out, in one order whatever the number of workers.
 
+use crate::catalogue::Catalogues;
 use crate::conversation::{Conversations, Key};
 use crate::decide::server_key;
 use crate::detection::Desk;
@@ -12,7 +13,7 @@ use crate::trace::assess;
 use crate::unit::{ExchangeKey, Open, Unit};
 use crate::who::Who;
 use crate::{Options, detection};
-use detect::{Action, Assessment, Behind, Confidence, Observation, Update, What};
+use detect::{Action, Assessment, AuthorizationMap, Behind, Confidence, Observation, Update, What};
 use net::{Place, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Totals {
     pub limits: BTreeMap<String, u64>,
     /// Requests of trusted proxies that hide for whom they ask, or contradict themselves.
     pub forwarded_hidden: u64,
+    /// Calls of providers of models that passed the gateway by.
+    pub gateway_passed_by: u64,
     /// Records made.
     pub events: u64,
 }
@@ -53,9 +56,14 @@ pub struct Correlator {
     pub(crate) open: OpenTable,
     pub(crate) conversations: Conversations,
     pub(crate) servers: Servers,
+    /// What they offer.
+    pub(crate) catalogues: Catalogues,
     pub(crate) names: Names,
     /// Who asked a name server for which known name.
     pub(crate) asked: Names,
+    /// Who called which provider of models past the gateway.
+    pub(crate) passed_by: Names,
+    pub(crate) authorizations: AuthorizationMap,
     pub(crate) who: Who,
     pub(crate) notices: Notices,
     pub(crate) totals: Totals,
@@ -71,8 +79,11 @@ impl Correlator {
             options,
             open: OpenTable::default(),
             servers: Servers::default(),
+            catalogues: Catalogues::default(),
             names: Names::default(),
             asked: Names::default(),
+            passed_by: Names::default(),
+            authorizations: AuthorizationMap::default(),
             who: Who::default(),
             totals: Totals::default(),
             now: Timestamp::default(),
@@ -223,7 +234,8 @@ impl Correlator {
         }
         let servers = std::mem::take(&mut self.servers);
         for (key, server) in &servers.all {
-            let seen = servers::record(key, server, Change::Seen, None, self.now, &self.options.sensor);
+            let mut seen = servers::record(key, server, Change::Seen, None, self.now, &self.options.sensor);
+            seen.catalogue = self.catalogues.record(key, server.classification);
             self.emit(Record::Server(Box::new(seen)), out);
         }
         self.servers = servers;
@@ -247,8 +259,8 @@ impl Correlator {
 
     /// What all that is kept weighs, in bytes; [`Limits`](crate::Limits) bound it.
     pub fn held_bytes(&self) -> usize {
-        let names = self.names.bytes + self.asked.bytes + self.who.bytes();
-        self.open.bytes + self.conversations.bytes + self.servers.bytes + names
+        let names = self.names.bytes + self.asked.bytes + self.passed_by.bytes + self.who.bytes();
+        self.open.bytes + self.conversations.bytes + self.servers.bytes + self.catalogues.bytes + names
     }
 
     /// Totals so far.
@@ -280,6 +292,8 @@ impl Correlator {
             ended,
             document,
             trace,
+            oauth,
+            model_call,
             parsed,
             look_alike,
             websocket,
@@ -329,6 +343,15 @@ impl Correlator {
         if let Some(trace) = trace {
             open.trace.get_or_insert_default().join(*trace);
         }
+        if let Some(oauth) = oauth {
+            self.oauth(key, ts, *oauth);
+        }
+        if model_call && let Some(open) = self.open.get(&key) {
+            let (flow, _) = self.desk().flow(&open.flow, open.asks_for, open.missed);
+            let host = open.request.as_deref().map(|request| request.host.clone()).unwrap_or_default();
+            self.model_call((open.client(), &host), ts, Some(flow), out);
+        }
+        let Some(open) = self.open.get_mut(&key) else { return };
         if let Some(endpoint) = endpoint {
             open.http_sse = true;
             let server = Some(open.flow.server).filter(|_| endpoint.session.is_none());
@@ -425,7 +448,8 @@ impl Correlator {
     /// Lets go of servers that have been quiet for longer than `life`; each is `seen` for the last time.
     pub(crate) fn forget_servers(&mut self, life: i64, out: Out<'_>) {
         for (key, server) in self.servers.take_quiet(self.now.plus(-life)) {
-            let seen = servers::record(&key, &server, Change::Seen, None, self.now, &self.options.sensor);
+            let mut seen = servers::record(&key, &server, Change::Seen, None, self.now, &self.options.sensor);
+            seen.catalogue = self.catalogues.record(&key, server.classification);
             self.emit(Record::Server(Box::new(seen)), out);
         }
     }

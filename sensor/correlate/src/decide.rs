@@ -8,7 +8,7 @@ use crate::record::{self, Change, NoticeCode, Record, ServerKey};
 use crate::servers::{self, MAX_CLIENTS, Server, Servers};
 use crate::trace::assess;
 use crate::unit::{ExchangeKey, Open, Told, Unit};
-use detect::{Assessment, Classification, Confidence, ContactKind, Seen, Signal, classify};
+use detect::{Assessment, Classification, Classified, Confidence, ContactKind, Seen, Signal, classify};
 use net::Timestamp;
 
 impl Correlator {
@@ -22,6 +22,8 @@ impl Correlator {
             self.decide_trace(key, (trace, confidence), out);
             return;
         }
+        // What was stopped of a trace of MCP stays one.
+        let traced = (acted.is_some() && seq == open.primary.seq).then(|| assess(open, &open.primary).1).flatten();
         let context = {
             let Some(unit) = open.unit(seq) else { return };
             for (limit, n) in [
@@ -55,6 +57,7 @@ impl Correlator {
         };
         unit.written = Some(confidence);
         unit.writes += 1;
+        let listed = unit.take_listed();
         let mut unit = unit.clone();
         let stopped = acted.as_deref().is_some_and(|acted| acted.taken.stops());
         let outcome = if stopped { "blocked" } else { open.outcome(&unit) };
@@ -80,6 +83,13 @@ impl Correlator {
         };
         let resolved = seen.resolved;
         let mut classified = classify(&self.options.generation.scope, client_ip, &seen, confidence);
+        // A step of an authorisation is what the server means that it is for.
+        let authorized = open.authorization.as_deref().filter(|_| seq == open.primary.seq);
+        if let Some(found) = authorized {
+            let means = found.classification(&self.options.generation.scope, open.client(), confidence);
+            classified = Classified { classification: means, name_unproved: false };
+        }
+        let resource = authorized.map(|found| split_url(found.resource()).map_or(String::new(), |(host, _)| host));
         if let Some(acted) = &acted {
             classified.classification = acted.classification;
         }
@@ -87,7 +97,7 @@ impl Correlator {
             classified.classification = Classification::LookAlike;
         }
         let classification = classified.classification;
-        if let Some(signal) = self.options.generation.imitation(classification, host) {
+        if let Some(signal) = self.options.generation.imitation(classification, resource.as_deref().unwrap_or(host)) {
             unit.signals.add(signal);
         }
         for signal in unit.signals.iter().filter(|s| s.kind == detect::SignalKind::Structure) {
@@ -107,24 +117,40 @@ impl Correlator {
         let inner = inner.map(|sni| format!("TLS was set up for {sni}, but inside of it {host} was asked for"));
         // What could not be inspected says nothing of the server.
         let judged = by_itself || acted.as_deref().is_none_or(|acted| acted.cause == "policy");
-        let makes_server = look_alike.is_none() && outcome != "refused" && !question && judged;
+        let makes_server = look_alike.is_none()
+            && traced.is_none()
+            && !open.is_for_resource()
+            && outcome != "refused"
+            && !question
+            && judged;
+        if let Some(server) = server.as_ref().filter(|_| self.options.generation.rules.policies().needs().tool_classes)
+        {
+            self.catalogues.look_up((server, classification), &mut unit);
+        }
         let desk = detection::Desk { options: &self.options, who: &self.who, now: self.now };
         let mut made = detection::build(desk, open, &unit, known, outcome, confidence, classification, look_alike);
         if let Some(acted) = &acted {
             made.action = action_of(acted);
+            made.category = traced.map(|trace| trace.word().to_owned());
         }
-        let ids = (conversation, key.0);
+        self.totals.met("payloads_per_detection", made.limits.payloads_left_out);
+        let (ids, client) = ((conversation, key.0), open.client());
         if let Some(server) = server.filter(|_| makes_server) {
             if let Some(open) = self.open.get_mut(&key) {
                 open.server = Some(server.clone());
             }
-            made.novel = self.server(&server, &unit, &made, ts, out);
+            let lists = self.offered((&server, classification), client, &listed);
+            made.novel = self.server(&server, &unit, &made, (ts, !lists.is_empty()), out);
+            self.tell_lists(&server, lists, ts, out);
             if let Some(server) = self.servers.all.get_mut(&server) {
                 server.resolved |= resolved;
             }
             self.conversation_learns(ids, Some(server), &unit, &made, ts);
         } else if look_alike.is_none() {
             self.conversation_learns(ids, None, &unit, &made, ts);
+        }
+        if look_alike.is_none() && !stopped {
+            self.authorization_learns(key, ts, out);
         }
         let ended_by_client = made.http.as_ref().is_some_and(|h| h.method == "DELETE") && outcome == "answered";
         let unproved = unproved.filter(|_| !question);
@@ -225,13 +251,13 @@ impl Correlator {
         }
     }
 
-    /// Tells the server's entry what was learnt; gives what is novel.
+    /// Tells the server's entry what was learnt; gives what is novel. `told` says that its list of tools is told of apart.
     pub(crate) fn server(
         &mut self,
         key: &ServerKey,
         unit: &Unit,
         made: &record::Detection,
-        ts: Timestamp,
+        (ts, told): (Timestamp, bool),
         out: Out<'_>,
     ) -> Vec<String> {
         let end = &made.flow.client;
@@ -261,6 +287,7 @@ impl Correlator {
                 client_count: 0,
                 calls: 0,
                 auth: made.mcp.auth.clone(),
+                oauth: None,
                 outcome: "unseen",
                 first: unit.ts,
                 last: ts,
@@ -333,9 +360,11 @@ impl Correlator {
         }
         let records: Vec<_> = changes
             .into_iter()
+            .filter(|change| !(told && *change == Change::Tools))
             .map(|change| {
                 let only = Some(client.as_str()).filter(|_| change == Change::Client);
-                servers::record(key, server, change, only, ts, &sensor)
+                let catalogue = self.catalogues.record(key, server.classification);
+                record::ServerRecord { catalogue, ..servers::record(key, server, change, only, ts, &sensor) }
             })
             .collect();
         for record in records {

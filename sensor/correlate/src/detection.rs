@@ -14,7 +14,8 @@ use crate::unit::{CallState, Open, Unit};
 use crate::who::Who;
 use detect::{Action, Classification, Confidence, ContactKind, FlowFacts};
 use mcp::LookAlike;
-use net::{FiveTuple, Timestamp, Transport, Tunnel};
+use net::{Direction, FiveTuple, Timestamp, Transport, Tunnel};
+use proto::EndKind;
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,7 +26,7 @@ pub(crate) fn short_hash(hash: &[u8; 32]) -> String {
     text
 }
 
-fn hex(text: &mut String, bytes: &[u8]) {
+pub(crate) fn hex(text: &mut String, bytes: &[u8]) {
     text.reserve(2 * bytes.len());
     for byte in bytes {
         for digit in [byte >> 4, byte & 15] {
@@ -104,16 +105,21 @@ fn flow(options: &Options, facts: &FlowFacts, missed: u64) -> Flow {
     }
 }
 
-fn call(call: &CallState) -> Call {
-    let arguments = call.arguments.as_ref();
-    let id = call.id.as_ref().map(|id| match id {
+/// A JSON-RPC id as records have it.
+pub(crate) fn id_text(id: &mcp::Id) -> String {
+    match id {
         mcp::Id::Number(n) => n.clone(),
         mcp::Id::Text(t) if mcp::looks_secret(t) => "…".to_owned(),
         mcp::Id::Text(t) => t.get(..t.floor_char_boundary(mcp::MAX_TEXT)).unwrap_or_default().to_owned(),
         mcp::Id::Null => "null".to_owned(),
-    });
+    }
+}
+
+fn call(unit: &Unit, call: &CallState) -> Call {
+    let class = call.name.as_ref().and_then(|name| unit.classes.get(name));
+    let arguments = call.arguments.as_ref();
     Call {
-        rpc_id: id,
+        rpc_id: call.id.as_ref().map(id_text),
         method: call.method.clone(),
         name: call.name.clone(),
         arguments: arguments.map(|a| a.masked.clone()),
@@ -125,6 +131,7 @@ fn call(call: &CallState) -> Call {
         }),
         result_bytes: call.answer.map(|a| a.bytes),
         is_error: call.answer.map(|a| a.is_error),
+        tool_class: class.filter(|_| call.method == "tools/call").map(|class| class.word().to_owned()),
         duration_ms: call.answer.map(|a| u64::try_from(a.ts.since(call.ts) / 1_000_000).unwrap_or(0)),
     }
 }
@@ -245,16 +252,18 @@ pub(crate) fn build(
     mcp.inner_tools = inner_tools(unit);
     mcp.inner_tools_incomplete = unit.contents().any(|content| content.inner_incomplete);
     let found = Found { mcp: &mcp, user: user.as_ref(), signals: &signals, confidence, classification, severity };
-    let decision = decision(options, open, unit, &found);
+    let (decision, logged) = decision(options, open, unit, &found);
+    // What was done our proxy tells apart: it did not know yet, or was not asked to hold it.
+    let late = open.proxy().is_some() && decision.stops() && unit.calls.iter().all(|c| c.dir == Direction::ToServer);
     let action = ActionRecord {
         decided: decision.action,
         taken: if options.passive || open.proxy().is_some() { Action::Log } else { Action::None },
         stage: stage(open, unit).to_owned(),
         policy: decision.policy.to_string(),
-        cause: "policy".to_owned(),
+        cause: if late { "limit" } else { "policy" }.to_owned(),
         dry_run: decision.dry_run,
-        delivered: None,
-        reason: decision.expired.as_ref().map(expired),
+        delivered: late.then(|| "whole".to_owned()),
+        reason: if late { Some("too_late".to_owned()) } else { decision.expired.as_ref().map(expired) },
     };
     Detection {
         schema: SCHEMA,
@@ -287,11 +296,29 @@ pub(crate) fn build(
         dlp: profiles(options, unit),
         look_alike: look_alike.map(|l| l.word().to_owned()),
         action,
+        payload: logged.payload,
         limits: LimitsMet {
             body_truncated_at: open.ended.iter().flatten().find_map(|e| e.truncated_at),
             undecoded: undecoded.map(str::to_owned),
+            body_cut: body_cut(open, unit).map(str::to_owned),
             content_unread: unit.contents().any(|content| content.unread),
+            messages_unjudged: Some(unit.unjudged).filter(|n| *n > 0 && options.generation.has_policies()),
+            payloads_left_out: logged.left_out,
         },
+    }
+}
+
+/// Which body did not come to its end; of what we stopped ourselves that is known.
+fn body_cut(open: &Open, unit: &Unit) -> Option<&'static str> {
+    if open.proxy().is_none() || open.acted_on(unit).is_some() {
+        return None;
+    }
+    let [request, answer] = open.ended.map(|end| end.is_some_and(|end| end.how == EndKind::Cut));
+    let answered = open.response.as_deref().is_some_and(|answer| !answer.facts.is_sse);
+    match () {
+        () if request => Some("request"),
+        () if answer && answered => Some("answer"),
+        () => None,
     }
 }
 
@@ -303,10 +330,11 @@ fn said(open: &Open, unit: &Unit, conversation: Option<&Conversation>, outcome: 
     if let Some(c) = conversation {
         mcp.adopt(&unit.told, &c.told);
     }
-    mcp.calls = unit.calls.iter().map(call).collect();
+    mcp.calls = unit.calls.iter().map(|one| call(unit, one)).collect();
     mcp.session = session.as_ref().map(short_hash);
     mcp.provider_side = open.provider_side();
     mcp.supply = open.supply();
+    mcp.oauth = open.oauth_record().filter(|_| unit.seq == open.primary.seq);
     mcp
 }
 

@@ -2,6 +2,7 @@
 
 pub mod record;
 
+mod catalogue;
 mod contact;
 mod conversation;
 mod correlator;
@@ -11,7 +12,9 @@ mod limits;
 mod messages;
 mod names;
 mod notices;
+mod oauth;
 mod open;
+mod payload;
 mod proxy;
 mod ruling;
 mod servers;

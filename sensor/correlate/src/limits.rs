@@ -15,6 +15,8 @@ pub struct Limits {
     /// Servers. Over it a further server has detections only (`servers`), and nothing more is learnt of known ones
     /// (`server_facts`).
     pub servers: usize,
+    /// What servers offer. Over it that of the server that was asked longest ago is forgotten (`catalogues`).
+    pub catalogues: usize,
     /// Names: half of it for those of servers with their addresses (`names`), an eighth each for those that clients
     /// asked for (`names_asked_for`), leases of DHCP (`leases`), names of clients (`client_names`), and MAC addresses with
     /// names that wait for a lease (`mac_addresses`). Over it the oldest is forgotten.
@@ -25,11 +27,18 @@ impl Limits {
     /// Total of the default limits, in bytes.
     pub const DEFAULT_BYTES: usize = 192 << 20;
 
-    /// Shares out `total` bytes: three eighths for exchanges, a quarter each for conversations and servers, the rest
-    /// for names.
+    /// Shares out `total` bytes: three eighths for exchanges, a quarter each for conversations and servers (of that a
+    /// quarter for what they offer), the rest for names.
     pub const fn of(total: usize) -> Self {
         let eighth = total / 8;
-        Self { open: 3 * eighth, conversations: 2 * eighth, servers: 2 * eighth, names: eighth }
+        let catalogues = eighth / 2;
+        Self {
+            open: 3 * eighth,
+            conversations: 2 * eighth,
+            servers: 2 * eighth - catalogues,
+            catalogues,
+            names: eighth,
+        }
     }
 
     /// Share of [`Self::names`] for names of servers.
@@ -44,7 +53,7 @@ impl Limits {
 
     /// All of them together, in bytes.
     pub const fn total(&self) -> usize {
-        self.open + self.conversations + self.servers + self.names
+        self.open + self.conversations + self.servers + self.catalogues + self.names
     }
 }
 

@@ -1,5 +1,6 @@
 //! Messages: which conversation they belong to, which call an answer answers.
 
+use crate::catalogue::Page;
 use crate::conversation::Key;
 use crate::correlator::{Correlator, Out};
 use crate::unit::{ExchangeKey, Told, Unit};
@@ -56,6 +57,20 @@ impl Correlator {
             && open.request.as_deref().is_some_and(|r| mcp::header_mismatch(&r.facts, m));
         match m.kind() {
             Kind::Request | Kind::Notification => {
+                // A batch on a WebSocket is one detection, as it is elsewhere.
+                if let Some(unit) = open.unit_of_batch(seen) {
+                    if !foreign {
+                        unit.told.message(seen, None);
+                        unit.call(seen);
+                    }
+                    unit.mismatch |= mismatch;
+                    unit.signals.message(seen, on);
+                    let seq = unit.seq;
+                    if let (Some(conversation), Some(id), Kind::Request) = (conversation, &m.id, m.kind()) {
+                        conversation.waiting.push(id, seen.dir, key, seq);
+                    }
+                    return;
+                }
                 // A call of its own: after the first was written, in the other direction, or on a WebSocket.
                 let to_primary = open.primary.written.is_none()
                     && (seen.dir == Direction::ToServer || open.request.is_none())
@@ -67,10 +82,12 @@ impl Correlator {
                         open.primary.last = open.primary.last.max(place);
                         return;
                     }
-                    self.late(key, &Late::message(seen));
+                    self.late(key, &Late::message(seen), out);
                     return;
                 }
+                let frame = open.batch_of(seen);
                 let unit = if to_primary { &mut open.primary } else { open.extra_unit(seen.ts, place) };
+                unit.frame = frame;
                 if !foreign {
                     unit.told.message(seen, None);
                     unit.call(seen);
@@ -125,7 +142,7 @@ impl Correlator {
                 c.waiting.forget(|i, k, s| i == rpc && k == key && s == seq);
             }
             if let Some(late) = late {
-                self.late(key, &late);
+                self.late(key, &late, out);
             }
             return;
         }
@@ -159,7 +176,7 @@ impl Correlator {
                 None => late = Some((key, Late::message(seen))),
             }
             if let Some((key, late)) = late {
-                self.late(key, &late);
+                self.late(key, &late, out);
             }
             if told_here
                 && seen.dir == Direction::ToServer
@@ -189,14 +206,15 @@ impl Correlator {
             open.primary.signals.message(seen, on);
             open.primary.told.message(seen, None);
         } else if !foreign {
-            self.late(key, &Late::message(seen));
+            self.late(key, &Late::message(seen), out);
         }
     }
 
     /// What came after the detection was written belongs to the session and the server.
-    pub(crate) fn late(&mut self, key: ExchangeKey, late: &Late) {
+    pub(crate) fn late(&mut self, key: ExchangeKey, late: &Late, out: Out<'_>) {
         let Some(open) = self.open.get(&key) else { return };
-        let conversation = open.conversation;
+        let (conversation, client) = (open.conversation, open.client());
+        let mut news = None;
         let server = conversation.and_then(|id| self.conversations.get(id)).and_then(|c| c.server.clone());
         let server = server.or_else(|| open.server.clone());
         let learns = self.servers.may_learn(self.options.limits.servers);
@@ -213,13 +231,19 @@ impl Correlator {
                 server.confidence = Confidence::Confirmed;
                 server.why.clone_from(why);
             }
+            let classification = server.classification;
             self.servers.weigh(&key);
+            let lists = self.offered((&key, classification), client, &late.listed);
+            news = Some((key, lists));
         }
         if let Some(c) = conversation.and_then(|id| self.conversations.touch(id, self.now)) {
             self.totals.met("names_per_session", c.told.join(&late.told));
             if late.why.is_some() {
                 c.confidence = Some(Confidence::Confirmed);
             }
+        }
+        if let Some((key, lists)) = news {
+            self.tell_lists(&key, lists, self.now, out);
         }
     }
 
@@ -257,25 +281,26 @@ pub(crate) struct Late {
     answered: bool,
     /// The signal that makes it certain, if one does.
     why: Option<String>,
+    listed: Vec<Page>,
 }
 
 impl Late {
     /// All that a unit knows, now that an answer has come.
-    fn of(unit: &Unit) -> Self {
+    fn of(unit: &mut Unit) -> Self {
         let mut told = unit.told.clone();
         let error = unit.calls.iter().all(|c| c.answer.is_some_and(|a| a.is_error));
         if !error && !told.methods.contains("initialize") {
             told.accept_offers();
         }
         let why = unit.signals.iter().find(|s| s.weight == Weight::Proof).map(|s| s.id.clone());
-        Self { told, answered: unit.replied, why }
+        Self { told, answered: unit.replied, why, listed: unit.take_listed() }
     }
 
     /// What one message tells by itself.
     fn message(seen: &MessageSeen) -> Self {
         let mut told = Told::default();
         told.message(seen, None);
-        Self { told, answered: seen.dir == Direction::ToClient, why: None }
+        Self { told, answered: seen.dir == Direction::ToClient, why: None, listed: Vec::new() }
     }
 }
 

@@ -1,12 +1,18 @@
 //! The records of a run, as contract section 2 names them. Owned, bounded, already masked: a sink only writes.
 //! Absent facts are left out of the line rather than written as `null`.
 
+mod catalogue;
 mod flow;
 mod notice;
+mod oauth;
+mod payload;
 mod stats;
 
+pub use catalogue::CatalogueRecord;
 pub use flow::{Endpoint, Flow, NameFrom, User, UserFrom};
 pub use notice::{Notice, NoticeCode};
+pub use oauth::{AuthorizationRecord, OAuthClientRecord, OAuthRecord};
+pub use payload::PayloadRecord;
 pub use stats::{Latency, ProxyStats, Stats};
 
 use detect::{Action, Classification, Confidence, Severity, Signal};
@@ -33,6 +39,11 @@ pub enum Record {
     Notice(Notice),
     /// Totals that add up.
     Stats(Box<Stats>),
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Packets are counted from 1 on.
@@ -191,6 +202,10 @@ pub struct Call {
     /// The answer was an error (JSON-RPC error or `isError`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_error: Option<bool>,
+    /// What the tool says it does: `read`, `write`, `destructive`, or `unknown` where it was not offered. Told where
+    /// policies ask for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_class: Option<String>,
     /// Packet time from call to answer, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
@@ -268,6 +283,9 @@ pub struct Mcp {
     /// Software of a server that is fetched, or a link that installs one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supply: Option<SupplyRecord>,
+    /// The step of the way to an access token that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OAuthRecord>,
 }
 
 /// MCP that the provider of a model speaks for its caller. The sensor sees the order and the report, not MCP itself.
@@ -358,10 +376,10 @@ pub struct ActionRecord {
     pub cause: String,
     /// The policy only pretends.
     pub dry_run: bool,
-    /// How much of what was stopped reached the server: `none`, `partial` or `whole`.
+    /// How much of what was stopped, or should have been, reached the server: `none`, `partial` or `whole`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered: Option<String>,
-    /// More about the cause.
+    /// More about the cause; `too_late` where our proxy found out only when it had passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -375,9 +393,19 @@ pub struct LimitsMet {
     /// Why a content coding could not be taken off; `tls` or `quic` where all that was said is encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undecoded: Option<String>,
+    /// The body that broke off before its end, `request` or `answer`, where our own proxy saw it; not that of an event
+    /// stream, which ends so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_cut: Option<String>,
+    /// Messages of a batch that no policy was held against, since there were too many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_unjudged: Option<u64>,
     /// A message was too long for what policies ask of its content, or no JSON to its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub content_unread: bool,
+    /// Messages that were to be logged and are not in `payload`: there were too many, or too much.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub payloads_left_out: u64,
 }
 
 /// The record of one request with its answer and all we concluded.
@@ -434,6 +462,9 @@ pub struct Detection {
     pub look_alike: Option<String>,
     /// What was done.
     pub action: ActionRecord,
+    /// Messages that policies have logged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub payload: Vec<PayloadRecord>,
     /// Where looking stopped.
     pub limits: LimitsMet,
 }
@@ -510,6 +541,8 @@ pub enum Change {
     Client,
     /// Its list of tools changed.
     Tools,
+    /// It is approved, and offers a list of tools that was not there before.
+    Catalogue,
     /// How it authenticates changed.
     Auth,
     /// Its review state changed.
@@ -531,6 +564,9 @@ pub struct ServerRecord {
     pub sensor: String,
     /// What changed.
     pub change: Change,
+    /// How bad that is, for the change `catalogue`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
     /// The server.
     pub server: ServerKey,
     /// Everything said by and to it. `calls` is empty here.
@@ -556,6 +592,12 @@ pub struct ServerRecord {
     pub confidence: Confidence,
     /// What it means here.
     pub classification: Classification,
+    /// The tools that it offers, once all of them were seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<CatalogueRecord>,
     /// The strongest signal's id: the short answer to "why".
     pub why: String,
+    /// Who gives access tokens for it, and to which clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<AuthorizationRecord>,
 }

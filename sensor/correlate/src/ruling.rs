@@ -1,8 +1,9 @@
 //! What policies say of a detection.
 
 use crate::Options;
+use crate::payload::{Logged, logged};
 use crate::record::{Mcp, User};
-use crate::unit::{Open, Unit};
+use crate::unit::{CallState, Open, Unit};
 use detect::dlp::ProfileSet;
 use detect::{Classification, Confidence, Content, Decision, Facet, PolicyId, Severity, Signal, Stage, Subject};
 use net::Direction;
@@ -18,12 +19,12 @@ pub(crate) struct Found<'a> {
     pub(crate) severity: Severity,
 }
 
-/// What is done about it.
-pub(crate) fn decision(options: &Options, open: &Open, unit: &Unit, found: &Found<'_>) -> Decision {
+/// What is done about it, and what is logged of it.
+pub(crate) fn decision(options: &Options, open: &Open, unit: &Unit, found: &Found<'_>) -> (Decision, Logged) {
     let generation = &options.generation;
     let plain = || generation.policy.decide(found.classification, found.confidence);
     if generation.rules.policies().rules().is_empty() && !plain().action.interferes() {
-        return plain();
+        return (plain(), Logged::default());
     }
     let request = open.request.as_deref();
     let named = request.map(|r| r.host.as_str()).or(open.contact.as_deref().map(|c| c.host.as_str()));
@@ -48,26 +49,33 @@ pub(crate) fn decision(options: &Options, open: &Open, unit: &Unit, found: &Foun
         mcp_server: found.mcp.server.as_ref().map(|said| said.name.as_str()),
         revisions: &revisions,
         provider: &provider,
+        oauth: open.authorization.as_deref().filter(|_| unit.seq == open.primary.seq),
         header_mismatch: unit.mismatch,
     };
-    generation.decide(&subject, &facets(unit))
+    let facets = facets(unit);
+    (generation.decide(&subject, &facets), logged(generation, &subject, unit, &facets))
 }
 
-/// The messages of a unit.
+/// Calls and notifications, and answers to them where it is known what these hold: which way each goes, and what it holds.
+pub(crate) fn messages(unit: &Unit) -> impl Iterator<Item = (Direction, &CallState, Option<&Content>)> {
+    unit.calls.iter().chain(&unit.notes).flat_map(|call| {
+        let answer = call.answer_content.as_deref().map(|content| (call.dir.reverse(), call, Some(content)));
+        std::iter::once((call.dir, call, call.content.as_deref())).chain(answer)
+    })
+}
+
+/// The messages of a unit, then methods of others.
 fn facets(unit: &Unit) -> Vec<Facet<'_>> {
     let mut all = Vec::new();
-    for call in unit.calls.iter().chain(&unit.notes) {
-        let (method, name) = (Some(call.method.as_str()), call.name.as_deref());
-        Facet::add(&mut all, call.dir, method, name, call.content.as_deref());
-        if let Some(content) = &call.answer_content {
-            Facet::add(&mut all, call.dir.reverse(), method, name, Some(content));
-        }
+    for (dir, call, content) in messages(unit) {
+        Facet::add(&mut all, dir, Some(call.method.as_str()), call.name.as_deref(), content);
     }
     let called = |method: &String| unit.calls.iter().chain(&unit.notes).any(|call| call.method == *method);
     let others = unit.told.methods.iter().filter(|method| !called(method));
     for method in others {
         Facet::add(&mut all, Direction::ToServer, Some(method), None, None);
     }
+    Facet::classify(&mut all, |tool| unit.classes.get(tool).copied().unwrap_or_default());
     all
 }
 

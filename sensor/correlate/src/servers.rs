@@ -2,6 +2,7 @@
 
 use crate::limits;
 use crate::names::Names;
+use crate::oauth::Trail;
 use crate::record::{Auth, Change, Mcp, Peer, ServerKey, ServerRecord};
 use crate::unit::Told;
 use detect::{Classification, Confidence, Scope, Seen, classify};
@@ -24,6 +25,8 @@ pub(crate) struct Server {
     pub(crate) client_count: u64,
     pub(crate) calls: u64,
     pub(crate) auth: Auth,
+    /// The way to an access token for it.
+    pub(crate) oauth: Option<Box<Trail>>,
     pub(crate) outcome: &'static str,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
@@ -164,6 +167,9 @@ pub(crate) fn record(
         confidence: server.confidence,
         classification: server.classification,
         why: server.why.clone(),
+        severity: None,
+        catalogue: None,
+        authorization: server.oauth.as_deref().and_then(Trail::record),
     }
 }
 
@@ -190,7 +196,14 @@ impl Server {
         // The longest address in its text form.
         let clients = self.clients.len() * limits::name("0000:0000:0000:0000:0000:0000:0000:0000");
         let names: usize = self.client_names.iter().map(|(ip, name)| limits::name(ip) + limits::text(name)).sum();
-        AROUND + size_of::<Self>() + clients + names + self.told.bytes() + self.auth.bytes() + limits::text(&self.why)
+        AROUND
+            + size_of::<Self>()
+            + clients
+            + names
+            + self.told.bytes()
+            + self.auth.bytes()
+            + self.oauth.as_deref().map_or(0, Trail::bytes)
+            + limits::text(&self.why)
     }
 
     /// Keeps what a client is called.

@@ -5,7 +5,7 @@ use crate::correlator::{Correlator, Out, context};
 use crate::detection;
 use crate::record::{ProviderCallRecord, ProviderServerRecord, ProviderSide, Record, SupplyRecord};
 use crate::unit::{ExchangeKey, Open, Unit};
-use detect::{Assessment, Classification, Confidence, Seen, Trace, classify, hosts::normal_host};
+use detect::{Assessment, Classification, Confidence, Seen, Trace, classify_named};
 
 /// What a unit amounts to: MCP itself, else a trace of it.
 pub(crate) fn assess(open: &Open, unit: &Unit) -> (Assessment, Option<Trace>) {
@@ -97,7 +97,7 @@ impl Correlator {
         self.totals.met("provider_items", open.provider.as_mut().map_or(0, |p| std::mem::take(&mut p.not_kept)));
         let used = open.provider.as_deref().is_some_and(mcp::Provider::shows_use);
         let outcome = if trace == Trace::Provider && used { "answered" } else { "unseen" };
-        let classification = self.classify_trace(key, confidence);
+        let classification = self.classify_trace(key, (trace, confidence));
         let Some(open) = self.open.get(&key) else { return };
         let mut made = detection::build(self.desk(), open, &unit, None, outcome, confidence, classification, None);
         made.category = Some(trace.word().to_owned());
@@ -108,39 +108,15 @@ impl Correlator {
         self.emit(Record::Detection(Box::new(made)), out);
     }
 
-    /// A server that is denied is denied by whatever way it is reached. Nothing but its name is known, so nothing here
-    /// makes one approved.
-    fn classify_trace(&self, key: ExchangeKey, confidence: Confidence) -> Classification {
+    fn classify_trace(&self, key: ExchangeKey, (trace, confidence): (Trace, Confidence)) -> Classification {
         let scope = &self.options.generation.scope;
-        let plain = match confidence {
-            Confidence::Possible => Classification::Unknown,
-            _ => Classification::Shadow,
-        };
-        let Some(open) = self.open.get(&key) else { return plain };
-        let ip = open.flow.server.ip();
-        let denied = open.named().any(|url| {
-            let (secure, rest) = match url.split_once("://") {
-                Some((scheme, rest)) => (scheme.eq_ignore_ascii_case("https"), rest),
-                None => (true, url),
-            };
-            let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-            let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-            let port = port.unwrap_or(if secure { 443 } else { 80 });
-            let host = normal_host(authority);
-            let path = mcp::normal_target(path);
-            let seen = Seen { host: &host, ip, port, path: &path, resolved: false };
-            scope.denied.iter().any(|entry| entry.names(&seen))
-        });
-        if denied {
-            return Classification::Denied;
-        }
-        let Some(request) = open.request.as_deref() else { return plain };
-        let path = request.path().normal.as_str();
-        let seen = Seen { host: &request.host, ip, port: open.flow.server.port(), path, resolved: false };
-        match classify(scope, open.flow.client.ip(), &seen, confidence).classification {
-            by_place @ (Classification::Denied | Classification::Portal) => by_place,
-            _ => plain,
-        }
+        let Some(open) = self.open.get(&key) else { return Classification::Unknown };
+        let (client, server) = (open.flow.client.ip(), open.flow.server);
+        let address = server.ip().to_string();
+        let request = open.request.as_deref();
+        let host = request.map(|r| r.host.as_str()).filter(|host| !host.is_empty()).unwrap_or(&address);
+        let path = request.map_or("", |r| r.path().normal.as_str());
+        let seen = Seen { host, ip: server.ip(), port: server.port(), path, resolved: false };
+        classify_named(scope, client, &seen, open.named(), (confidence, trace == Trace::Provider))
     }
 }

@@ -1,15 +1,19 @@
 //! What becomes one detection: a request with its answer, or an exchange with signals.
 
+use crate::catalogue::Page;
 use crate::limits;
+use crate::payload::weight;
 use detect::{Content, FlowFacts, MessageSeen, Signal, Signals};
-use mcp::{Id, Kind};
+use mcp::{Id, Kind, ToolClass};
 use net::{Direction, Place, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Most calls kept in one unit (a batch may hold thousands; the rest is counted).
 pub(crate) const MAX_CALLS: usize = 128;
+/// Most notifications and further calls kept in one unit that policies are held against; as many as the proxy judges.
+const MAX_JUDGED: usize = 1024;
 /// Most names kept of a kind in one unit.
 pub(crate) const MAX_NAMES: usize = 512;
 /// Most units of one exchange that wait for an answer beside its first.
@@ -30,6 +34,10 @@ pub(crate) struct CallState {
     pub(crate) content: Option<Arc<Content>>,
     /// The same of its answer.
     pub(crate) answer_content: Option<Arc<Content>>,
+    /// The page of a list that it asks for.
+    pub(crate) cursor: Option<[u8; 16]>,
+    /// What that held, until it was learnt.
+    pub(crate) listed: Option<Page>,
 }
 
 /// The answer to a call.
@@ -40,8 +48,8 @@ pub(crate) struct AnswerState {
     pub(crate) ts: Timestamp,
 }
 
-/// An answer that came before its call: id, direction, what it says, whether it shows MCP.
-type EarlyAnswer = (Id, Direction, AnswerState, bool);
+/// An answer that came before its call: id, direction, what it says, whether it shows MCP, what it holds, and lists.
+type EarlyAnswer = (Id, Direction, AnswerState, bool, Option<Arc<Content>>, Option<Page>);
 
 /// Names a peer gave itself and what else messages told.
 #[derive(Clone, Debug, Default)]
@@ -210,6 +218,12 @@ pub(crate) struct Unit {
     pub(crate) replied: bool,
     /// Answers whose call has not been seen: on a mirror they may come first.
     pub(crate) early: Vec<EarlyAnswer>,
+    /// What the tools that are called say they do, where policies ask for it.
+    pub(crate) classes: BTreeMap<String, ToolClass>,
+    /// The WebSocket message that its first message came in.
+    pub(crate) frame: Option<(Direction, u32)>,
+    /// Messages that no policy will be held against.
+    pub(crate) unjudged: u64,
     /// Calls beyond [`MAX_CALLS`].
     pub(crate) calls_not_kept: u64,
     /// Answers without a call beyond [`MAX_CALLS`].
@@ -238,6 +252,9 @@ impl Unit {
             mismatch: false,
             replied: false,
             early: Vec::new(),
+            classes: BTreeMap::new(),
+            frame: None,
+            unjudged: 0,
             calls_not_kept: 0,
             answers_not_kept: 0,
             written: None,
@@ -256,8 +273,12 @@ impl Unit {
                 + limits::some_text(c.name.as_ref())
                 + limits::some_text(c.arguments.as_ref().map(|a| &a.masked))
                 + [&c.content, &c.answer_content].into_iter().flatten().map(|content| weight(content)).sum::<usize>()
+                + c.listed.as_ref().map_or(0, Page::bytes)
         };
-        let early = |(id, ..): &EarlyAnswer| size_of::<EarlyAnswer>() + limits::id(id);
+        let early = |(id, .., content, page): &EarlyAnswer| {
+            let page = page.as_ref().map_or(0, Page::bytes);
+            size_of::<EarlyAnswer>() + limits::id(id) + content.as_deref().map_or(0, weight) + page
+        };
         // A list has room for up to twice what is in it.
         let kept = self.calls.len() + self.notes.len();
         let lists = 2 * (self.signals.len() * size_of::<Signal>() + kept * size_of::<CallState>());
@@ -273,27 +294,37 @@ impl Unit {
         let m = &seen.message;
         let params = m.params.as_ref();
         let name = params.and_then(|p| p.name.clone().or_else(|| p.uri.clone()));
-        let kept = match m.kind() {
+        let mut kept = match m.kind() {
             Kind::Request => &mut self.calls,
             Kind::Notification if name.is_some() || seen.content.is_some() => &mut self.notes,
             _ => return,
         };
         let Some(method) = &m.method else { return };
-        if kept.len() >= MAX_CALLS {
+        let notes = m.kind() == Kind::Notification;
+        let mut arguments = params.and_then(|p| p.arguments.clone());
+        if kept.len() >= if notes { MAX_JUDGED } else { MAX_CALLS } {
             self.calls_not_kept += 1;
-            return;
+            if notes || self.notes.len() >= MAX_JUDGED {
+                self.unjudged += 1;
+                return;
+            }
+            // No more than policies ask for is kept of it.
+            kept = &mut self.notes;
+            arguments = None;
         }
         kept.push(CallState {
             id: m.id.clone(),
             dir: seen.dir,
             method: method.clone(),
             name,
-            arguments: params.and_then(|p| p.arguments.clone()),
+            arguments,
             strong: seen.shows(),
             ts: seen.ts,
             answer: None,
             content: seen.content.clone(),
             answer_content: None,
+            cursor: params.and_then(|p| p.cursor),
+            listed: None,
         });
         if m.kind() == Kind::Request {
             self.answer_early();
@@ -306,7 +337,8 @@ impl Unit {
         if self.early.len() >= MAX_CALLS {
             self.answers_not_kept += 1;
         } else {
-            self.early.push((id.clone(), seen.dir, answer_state(seen), seen.shows()));
+            let (content, page) = (seen.content.clone(), Page::of(&seen.message));
+            self.early.push((id.clone(), seen.dir, answer_state(seen), seen.shows(), content, page));
         }
     }
 
@@ -315,7 +347,9 @@ impl Unit {
         let Some(call) = self.calls.last_mut() else { return };
         let fits = |(id, dir, ..): &EarlyAnswer| Some(id) == call.id.as_ref() && *dir != call.dir;
         let Some(at) = self.early.iter().position(fits) else { return };
-        let (_, _, state, shows) = self.early.swap_remove(at);
+        let (_, _, state, shows, content, page) = self.early.swap_remove(at);
+        call.lists(page);
+        call.answer_content = content;
         call.answer = Some(AnswerState { ts: call.ts, ..state });
         if call.strong && shows {
             self.signals.early_answer();
@@ -333,7 +367,13 @@ impl Unit {
         };
         call.answer = Some(answer_state(seen));
         call.answer_content.clone_from(&seen.content);
+        call.lists(Page::of(m));
         Some((call.method.clone(), call.strong))
+    }
+
+    /// Takes out what was listed, so that it is learnt once.
+    pub(crate) fn take_listed(&mut self) -> Vec<Page> {
+        self.calls.iter_mut().filter_map(|call| call.listed.take()).collect()
     }
 
     pub(crate) fn all_answered(&self) -> bool {
@@ -341,16 +381,19 @@ impl Unit {
     }
 }
 
+impl CallState {
+    /// Its answer may be a page of a list of tools.
+    fn lists(&mut self, page: Option<Page>) {
+        let asked = self.cursor;
+        let page = page.filter(|_| self.method == "tools/list");
+        self.listed = page.map(|page| Page { asked, ..page });
+    }
+}
+
 fn answer_state(seen: &MessageSeen) -> AnswerState {
     let m = &seen.message;
     let tool_error = m.result.as_ref().and_then(|r| r.is_error).unwrap_or(false);
     AnswerState { bytes: m.bytes, is_error: m.error.is_some() || tool_error, ts: seen.ts }
-}
-
-fn weight(content: &Content) -> usize {
-    size_of::<Content>()
-        + 2 * content.arguments.len()
-        + content.inner_tools.iter().map(|tool| limits::name(tool)).sum::<usize>()
 }
 
 /// Key of an open exchange.
@@ -390,6 +433,10 @@ pub(crate) struct Open {
     pub(crate) provider: Option<Box<mcp::Provider>>,
     /// Traces of MCP where none is spoken.
     pub(crate) trace: Option<Box<detect::TraceSeen>>,
+    /// What it shows of the way to an access token.
+    pub(crate) oauth: Option<Box<detect::OAuthSeen>>,
+    /// The authorisation for an MCP server that it is a step of.
+    pub(crate) authorization: Option<Box<detect::Authorization>>,
     /// What our own proxy did about one of its units, until the record of that is written.
     pub(crate) acted: Option<(u32, Box<detect::Acted>)>,
     pub(crate) over: bool,
@@ -426,6 +473,8 @@ impl Open {
             resource: None,
             provider: None,
             trace: None,
+            oauth: None,
+            authorization: None,
             acted: None,
             over: false,
             units: 1,
@@ -473,6 +522,7 @@ impl Open {
             + units
             + server
             + self.trace_bytes()
+            + self.oauth_bytes()
             + limits::some_text(self.resource.as_ref())
     }
 
@@ -491,6 +541,18 @@ impl Open {
         // Just pushed.
         let at = self.extra.len() - 1;
         self.extra.get_mut(at).unwrap_or(&mut self.primary)
+    }
+
+    /// The WebSocket message that a message of a batch came in.
+    pub(crate) fn batch_of(&self, seen: &MessageSeen) -> Option<(Direction, u32)> {
+        (self.websocket && seen.message.in_batch).then_some((seen.dir, seen.frame))
+    }
+
+    /// The unit of the messages before it in the same batch on a WebSocket.
+    pub(crate) fn unit_of_batch(&mut self, seen: &MessageSeen) -> Option<&mut Unit> {
+        let frame = Some(self.batch_of(seen)?);
+        let mut all = self.extra.iter_mut().rev().chain(std::iter::once(&mut self.primary));
+        all.find(|unit| unit.frame == frame && unit.written.is_none())
     }
 
     pub(crate) fn unit(&mut self, seq: u32) -> Option<&mut Unit> {
@@ -529,6 +591,9 @@ impl Open {
         // A proxy's answer to CONNECT says nothing of the server behind it.
         if self.request.as_deref().is_some_and(|r| r.method == "CONNECT") {
             return "unseen";
+        }
+        if self.is_for_resource() {
+            return if response.status < 400 { "answered" } else { "refused" };
         }
         let marked = response.facts.session.is_some() || response.facts.protocol_version.is_some();
         let html = response.facts.is_html;

@@ -60,6 +60,11 @@ impl Assessment {
         let quoted = signals
             .iter()
             .any(|s| pattern(s) && matches!(s.on.as_str(), "request.body" | "response.body" | "websocket.message"));
+        // That was joined with an MCP server already, whatever page or document it is by itself.
+        let step = |s: &Signal| s.weight == Weight::Medium && s.kind == SignalKind::Structure && is_step(&s.id);
+        if signals.iter().any(step) {
+            return Self::Mcp(Confidence::Possible);
+        }
         if context.parsed_as_other {
             return if quoted { Self::LookAlike(LookAlike::Quote) } else { Self::Nothing };
         }
@@ -83,6 +88,11 @@ impl Assessment {
     }
 }
 
+/// A step of OAuth for an MCP server.
+fn is_step(id: &str) -> bool {
+    matches!(id, "mcp.oauth.registration" | "mcp.oauth.authorization" | "mcp.oauth.token")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +111,8 @@ mod tests {
         let lsp = Context { look_alike: Some(LookAlike::Lsp), ..plain };
         let rpc = Context { look_alike: Some(LookAlike::OtherRpc), ..plain };
         let path = || signal("mcp.path.telltale", "url", Weight::Medium);
+        let step =
+            || Signal { kind: SignalKind::Structure, ..signal("mcp.oauth.token", "request.body", Weight::Medium) };
         let body = || signal("cf.body.tools-call", "request.body", Weight::Medium);
         for (name, signals, context, want) in [
             ("nothing", vec![], plain, Nothing),
@@ -128,6 +140,9 @@ mod tests {
                 plain,
                 Mcp(Confidence::Possible),
             ),
+            ("a step of OAuth on a page", vec![step()], page, Mcp(Confidence::Possible)),
+            ("a step of OAuth in a document", vec![step()], other, Mcp(Confidence::Possible)),
+            ("a step of OAuth in LSP", vec![step()], lsp, Like(LookAlike::Lsp)),
             ("information", vec![signal("a", "url", Weight::Info)], plain, Nothing),
         ] {
             assert_eq!(Assessment::of(&signals, &context), want, "{name}");

@@ -29,7 +29,7 @@ pub enum Classification {
 
 impl Classification {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub const ALL: [Self; 8] = [
         Self::Portal,
         Self::Sanctioned,
         Self::SanctionedDirect,

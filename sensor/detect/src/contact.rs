@@ -48,6 +48,7 @@ pub struct TlsSeen {
 
 /// What is told of a contact: all that is known so far.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked for alone")]
 pub struct ContactSeen {
     /// When it began.
     pub ts: Timestamp,
@@ -67,6 +68,8 @@ pub struct ContactSeen {
     pub certificate: Vec<String>,
     /// How many names it has beside those.
     pub certificate_left_out: usize,
+    /// It is a provider of models, and a gateway is configured that calls are to pass.
+    pub model_call: bool,
     /// Signals by signatures.
     pub signals: Vec<Signal>,
     /// No more will come of it.
@@ -122,7 +125,8 @@ impl Contact {
         self.known = signals.tell();
         self.seen.signals = signals.all;
         self.seen.hidden = hello.ech.is_some() || hello.encrypted_sni;
-        if !self.known && !self.keep && !self.seen.hidden && !nobody {
+        self.seen.model_call = rules.scope.llm_gateway.is_provider(&normal_host(name));
+        if !self.known && !self.keep && !self.seen.hidden && !nobody && !self.seen.model_call {
             return false;
         }
         cut(name).clone_into(&mut self.seen.host);
@@ -223,7 +227,8 @@ impl Contact {
     pub fn take_update(&mut self) -> Option<Box<ContactSeen>> {
         let nameless = self.seen.over && !self.seen.opened && (self.seen.hidden || is_nobody(&self.seen.host));
         let news = std::mem::take(&mut self.news);
-        (news && (self.known || nameless)).then(|| Box::new(self.seen.clone()))
+        let told = self.known || nameless || self.seen.model_call && self.seen.over;
+        (news && told).then(|| Box::new(self.seen.clone()))
     }
 }
 

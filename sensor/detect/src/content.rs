@@ -1,10 +1,12 @@
 //! What policies must know of a message beyond its names: values of arguments, profiles of data, tools that a program calls.
 
 use crate::dlp::{ProfileSet, Profiles};
-use crate::policy::Policies;
+use crate::payload::{Clear, LogPayload, MAX_LOGGED, Payload};
+use crate::policy::{Facet, Policies};
 use crate::rules::RuleSet;
 use mcp::{CodeMode, Kind, Leaf, Message, Value, Walker};
 use net::Direction;
+use std::fmt;
 use std::sync::Arc;
 
 /// Longest message of which the text is kept until it is closed, in bytes.
@@ -29,10 +31,12 @@ pub struct Content {
     pub inner_incomplete: bool,
     /// It was too long to be looked at, or no JSON to its end.
     pub unread: bool,
+    /// What may be logged of it, where a policy may ask for that.
+    pub payload: Option<Box<Payload>>,
 }
 
-/// The text of the JSON value that is open, where somebody will ask for it.
-#[derive(Debug, Default)]
+/// The text of the JSON value that is open, where somebody will ask for it. Nothing prints it.
+#[derive(Default)]
 pub(crate) struct KeptText {
     text: Vec<u8>,
     /// Where it begins in the body.
@@ -41,7 +45,17 @@ pub(crate) struct KeptText {
     seen: u64,
     /// Longest text; 0 where nobody asks.
     limit: usize,
+    /// The server was asked to show two tools alone, which take programs.
+    two_tools: bool,
     over: bool,
+    /// Its beginning is kept also where it is over the limit: it may be logged.
+    logs: bool,
+}
+
+impl fmt::Debug for KeptText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptText").field("bytes", &self.text.len()).field("over", &self.over).finish_non_exhaustive()
+    }
 }
 
 impl KeptText {
@@ -61,8 +75,15 @@ impl KeptText {
             Direction::ToClient if needs.answers => MAX_TEXT,
             Direction::ToClient => 0,
         };
+        self.logs = needs.logs && self.limit == MAX_TEXT;
+        self.two_tools = false;
         self.restart();
         self.text.shrink_to(KEPT);
+    }
+
+    /// The server was asked to show two tools alone, which take programs.
+    pub(crate) const fn expect_programs(&mut self) {
+        self.two_tools = true;
     }
 
     /// Another body, or event, or message begins.
@@ -78,7 +99,10 @@ impl KeptText {
         }
         self.seen += bytes.len() as u64;
         self.over |= self.text.len() + bytes.len() > self.limit;
-        if self.over {
+        if self.over && self.logs {
+            let room = MAX_LOGGED.saturating_sub(self.text.len());
+            self.text.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        } else if self.over {
             self.text.clear();
         } else {
             self.text.extend_from_slice(bytes);
@@ -98,6 +122,13 @@ impl KeptText {
         self.text.get(begin..begin.checked_add(usize::try_from(message.bytes).ok()?)?)
     }
 
+    /// As much as there is of it.
+    fn beginning_of(&self, message: &Message) -> &[u8] {
+        let begin = message.offset.checked_sub(self.base).and_then(|begin| usize::try_from(begin).ok());
+        let text = begin.and_then(|begin| self.text.get(begin..)).unwrap_or_default();
+        usize::try_from(message.bytes).ok().and_then(|bytes| text.get(..bytes)).unwrap_or(text)
+    }
+
     /// What it holds, in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.text.capacity()
@@ -111,7 +142,7 @@ impl KeptText {
         let (policies, profiles) = (rules.policies(), rules.dlp());
         let called = message.params.as_ref().and_then(|params| params.name.as_deref());
         let calls = dir == Direction::ToServer && message.method.as_deref() == Some("tools/call");
-        let program = called.filter(|_| calls).map_or(CodeMode::No, |tool| mcp::code_mode(tool, None));
+        let program = called.filter(|_| calls).map_or(CodeMode::No, |tool| mcp::code_mode(tool, self.two_tools));
         let needs = policies.needs();
         let asked = match dir {
             Direction::ToServer => needs.requests,
@@ -120,16 +151,43 @@ impl KeptText {
         if program == CodeMode::No && !asked {
             return None;
         }
-        let Some(text) = self.of(message).filter(|_| !message.cut) else {
-            return Some(Arc::new(Content {
-                unread: true,
-                inner_incomplete: program == CodeMode::Yes,
-                ..Content::default()
-            }));
+        let mut content = match self.of(message).filter(|_| !message.cut) {
+            Some(text) => {
+                let reading = Reading { policies, profiles, wanted: policies.wanted(dir), program, dir };
+                reading.read(&mcp::utf8_form(text))
+            }
+            None => Content { unread: true, inner_incomplete: program == CodeMode::Yes, ..Content::default() },
         };
-        let reading = Reading { policies, profiles, wanted: policies.wanted(dir), program, dir };
-        let content = reading.read(&mcp::utf8_form(text));
+        if self.logs {
+            content.payload = self.payload(rules, dir, message, &content);
+        }
         (content != Content::default()).then(|| Arc::new(content))
+    }
+
+    /// What may be logged of it, in each form that a policy which may decide about it asks for.
+    fn payload(&self, rules: &RuleSet, dir: Direction, message: &Message, content: &Content) -> Option<Box<Payload>> {
+        let (policies, profiles) = (rules.policies(), rules.dlp());
+        let (params, method) = (message.params.as_ref(), message.method.as_deref());
+        let name = params.and_then(|params| params.name.as_deref().or(params.uri.as_deref()));
+        let mut facets = Vec::new();
+        Facet::add(&mut facets, dir, method, name, Some(content));
+        let logs = |form| facets.iter().any(|facet| policies.may_log(facet, form));
+        let (masked, encrypted) = (logs(LogPayload::Masked), logs(LogPayload::Encrypted));
+        if !masked && !encrypted {
+            return None;
+        }
+        let text = self.beginning_of(message);
+        let mut kind = |name: &str, text: &str| {
+            let mut found = None;
+            profiles.find_named(policies.wanted(dir), name, text, &mut |hit| found = found.or(Some(hit.profile)));
+            found.map(|profile| profiles.id(profile).to_owned())
+        };
+        let masked = masked.then(|| {
+            let mut excerpt = mcp::excerpt(&mcp::utf8_form(text), method, &mut kind);
+            excerpt.truncated |= text.len() as u64 != message.bytes;
+            excerpt
+        });
+        Some(Box::new(Payload { bytes: message.bytes, masked, clear: encrypted.then(|| Clear::new(text)) }))
     }
 }
 

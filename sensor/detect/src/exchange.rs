@@ -16,6 +16,7 @@ use std::sync::Arc;
 mod gathered;
 mod heads;
 mod traces;
+mod trail;
 
 use gathered::{Gathered, MAX_UNTOLD};
 use heads::{authority, codings, cut, is_form, is_page, safe_value, says_json, seen, without_query};
@@ -40,6 +41,8 @@ pub struct Exchange {
     endpoint_seen: bool,
     endpoint_spoke: bool,
     relevant: bool,
+    /// It may be a step of the way to an access token: that is told, and is no sign of MCP.
+    trail: bool,
     /// Look-alikes are worth telling, too.
     tell_look_alikes: bool,
 }
@@ -57,10 +60,16 @@ struct SideState {
     names_provider: bool,
     /// It answers a model call that named MCP servers.
     answers_provider: bool,
+    /// The form under way, where it may be one of OAuth.
+    form: Option<Box<mcp::Form>>,
+    /// What its documents said when they were last looked at before its end.
+    looked: Option<Box<mcp::Document>>,
     /// Nothing can come of this body any more.
     let_go: bool,
     /// Its type says that it is JSON.
     is_json: bool,
+    /// The server was asked to show two tools alone, which take programs.
+    two_tools: bool,
     /// It answers what was no message; see [`Exchange::answers_nothing`].
     idle_answer: bool,
     over: bool,
@@ -86,6 +95,7 @@ impl Exchange {
             endpoint_seen: false,
             endpoint_spoke: false,
             relevant: false,
+            trail: false,
             tell_look_alikes,
         }
     }
@@ -99,6 +109,7 @@ impl Exchange {
         if content_type.is_some_and(|t| is_form(t) || is_page(t)) {
             side.promise = Promise::Page;
         }
+        side.two_tools = mcp::shows_two_tools(head.target);
         let path = mcp::normal_target(head.target);
         if mcp::is_remarkable(head, &path) {
             let facts = mcp::request_facts(head);
@@ -106,6 +117,10 @@ impl Exchange {
             self.request_structure(head.method, &facts);
         }
         self.request_signatures(scratch, head, &path);
+        self.trail_of_request(head, &path);
+        if head.method == "POST" && self.generation.scope.llm_gateway.is_configured() && self.calls_model(head) {
+            (self.news.update.model_call, self.trail) = (true, true);
+        }
         self.request = Some(scratch.heads.keep(ts, place, head));
     }
 
@@ -249,7 +264,9 @@ impl Exchange {
             let weight = if challenge.names_mcp { Weight::Strong } else { Weight::Info };
             let shown = challenge.resource_metadata.as_deref().unwrap_or("");
             news.structure("mcp.oauth.challenge", "response.header.www-authenticate", weight, shown);
+            self.trail_of_challenge(head.status, challenge);
         }
+        let news = &mut self.news;
         let moved = matches!(head.status, 301 | 302 | 303 | 307 | 308);
         if let Some(link) = head.headers.text("location").filter(|_| moved).and_then(mcp::install_link) {
             news.install(link);
@@ -312,7 +329,7 @@ impl Exchange {
             && no_message
             && request.look_alike.is_none()
             && response.promise != Promise::Sse
-            && !(self.is_relevant() || self.tell_look_alikes || self.websocket || self.marked)
+            && !(self.is_relevant() || self.trail || self.tell_look_alikes || self.websocket || self.marked)
             && self.news.has_no_signal()
     }
 
@@ -320,7 +337,8 @@ impl Exchange {
         self.websocket = true;
         for side in &mut self.sides {
             // The bodies of the handshake are over; what follows are messages.
-            *side = SideState { promise: Promise::Messages, bytes: side.bytes, ..SideState::default() };
+            let SideState { bytes, two_tools, .. } = *side;
+            *side = SideState { promise: Promise::Messages, bytes, two_tools, ..SideState::default() };
         }
     }
 
@@ -328,6 +346,9 @@ impl Exchange {
     pub fn body(&mut self, scratch: &mut Scratch, ts: Timestamp, dir: Direction, bytes: &[u8]) {
         let side = dir.of_mut(&mut self.sides);
         side.bytes += bytes.len() as u64;
+        if let Some(form) = &mut side.form {
+            form.feed(bytes);
+        }
         if side.let_go || side.over {
             return;
         }
@@ -345,6 +366,9 @@ impl Exchange {
             }
             if side.answers_provider {
                 inspector.expect_provider();
+            }
+            if side.two_tools {
+                inspector.expect_programs();
             }
             if let Some(coding) = side.coding.take() {
                 inspector.coding(coding, scratch);
@@ -444,6 +468,8 @@ impl Exchange {
             inspector.message_end(&generation.rules, &mut self.news);
             self.progress(dir, inspector);
         }
+        let frames = dir.of_mut(&mut self.news.frames);
+        *frames = frames.wrapping_add(1);
     }
 
     /// One direction is over.
@@ -463,12 +489,16 @@ impl Exchange {
             end.truncated_at = inspector.truncated_at();
             end.raw_hits_count = inspector.raw_hits_count();
             self.news.telling |= self.news.pattern_hit && (end.raw_hits_count || self.tell_look_alikes);
-            self.document(dir, inspector.document());
+            let looked = dir.of_mut(&mut self.sides).looked.take();
+            if looked.as_deref() != Some(inspector.document()) {
+                self.document(dir, inspector.document());
+            }
             self.progress(dir, inspector);
             if let Some(inspector) = dir.of_mut(&mut self.sides).inspector.take() {
                 scratch.give_back(inspector);
             }
         }
+        self.end_form(dir, how);
         scratch.stats.news_left_out += std::mem::take(&mut self.news.left_out);
         let side = dir.of_mut(&mut self.sides);
         side.over = true;
@@ -479,6 +509,7 @@ impl Exchange {
         let quote = self.news.pattern_hit.then_some(LookAlike::Quote);
         if self.sides.iter().all(|s| s.over)
             && !self.is_relevant()
+            && !self.trail
             && let Some(what) = self.sides.iter().find_map(|s| s.look_alike).or(quote)
         {
             *scratch.stats.look_alikes.entry(what.word()).or_default() += 1;
@@ -501,6 +532,7 @@ impl Exchange {
     }
 
     fn document(&mut self, dir: Direction, document: &mcp::Document) {
+        self.trail_of_document(dir, document);
         let provider = document.provider.clone().filter(|p| !p.is_empty());
         let resource = document.resource.clone().filter(|_| document.is_resource_metadata());
         if resource.is_none() && provider.is_none() {
@@ -527,10 +559,17 @@ impl Exchange {
     pub fn standing(&self, dir: Direction) -> Standing {
         let side = dir.of(&self.sides);
         match &side.inspector {
+            _ if !side.over && side.form.as_deref().is_some_and(mcp::Form::may_be_oauth) => Standing::Open,
             _ if side.let_go || side.over => Standing::Lost,
             None => Standing::Before,
             Some(inspector) => inspector.standing(),
         }
+    }
+
+    /// Whether what goes in `dir` is no JSON any more, but may be a message to who reads leniently (comments, other quotes):
+    /// then patterns alone may find that, and what they amount to is known at its end.
+    pub fn hangs_on_patterns(&self, dir: Direction) -> bool {
+        dir.of(&self.sides).inspector.as_deref().is_some_and(Inspector::hangs_on_patterns)
     }
 
     /// What it holds beside itself, in bytes: an estimate, without what has an account of its own.
@@ -557,7 +596,7 @@ impl Exchange {
 
     /// News since the last call; `None` while there is nothing worth telling.
     pub fn take_update(&mut self) -> Option<Box<Update>> {
-        if !self.is_relevant() {
+        if !self.is_relevant() && !self.trail {
             // What is not worth telling must not pile up on a long stream.
             self.news.update.messages.truncate(MAX_UNTOLD);
             return None;
@@ -571,6 +610,8 @@ impl Exchange {
             || update.endpoint.is_some()
             || update.document.is_some()
             || update.trace.is_some()
+            || update.oauth.is_some()
+            || update.model_call
             || update.ended.iter().any(Option::is_some)
             || update.parsed.iter().any(Option::is_some)
             || self.response.is_some()
@@ -578,7 +619,8 @@ impl Exchange {
         if !news {
             return None;
         }
-        self.relevant = true;
+        self.relevant |= self.news.telling;
+        let update = &mut self.news.update;
         let mut update = Box::new(std::mem::take(update));
         update.websocket = self.websocket;
         let [request, response] = &self.sides;

@@ -78,6 +78,8 @@ pub(crate) struct Inspector {
     decoded: u64,
     /// The body is let go after [`GLANCE`] bytes that show no sign of a message.
     glance: bool,
+    /// Its first byte that is no blank.
+    begins_with: Option<u8>,
     /// A pattern hit it.
     hit: bool,
     reader: mcp::Reader,
@@ -156,6 +158,7 @@ impl Inspector {
             given: ([0; 4], 0),
             decoded: 0,
             glance: false,
+            begins_with: None,
             hit: false,
             reader: mcp::Reader::new(),
             kept: KeptText::of_body(side.dir(), rules),
@@ -184,6 +187,11 @@ impl Inspector {
         self.glance = true;
     }
 
+    /// What is said goes to a server that was asked to show two tools alone, which take programs.
+    pub(crate) fn expect_programs(&mut self) {
+        self.kept.expect_programs();
+    }
+
     /// The body answers a model call that named MCP servers.
     pub(crate) fn expect_provider(&mut self) {
         self.reader.expect_provider(true);
@@ -193,7 +201,12 @@ impl Inspector {
     pub(crate) fn weight(&self) -> usize {
         // The reader keeps a text and what it knows of the message under way.
         const READER: usize = 2 << 10;
-        size_of::<Self>() + READER + self.held.capacity() + self.first.capacity() + self.kept.weight()
+        size_of::<Self>()
+            + READER
+            + self.held.capacity()
+            + self.first.capacity()
+            + self.kept.weight()
+            + self.reader.weight()
     }
 
     /// The body showed no promise, and nothing is known of it.
@@ -344,6 +357,9 @@ impl Inspector {
     fn read(&mut self, rules: &RuleSet, scratch: &mut Scratch, bytes: &[u8], news: &mut impl News) {
         if let (0, Some(first)) = (self.decoded, bytes.first()) {
             self.look_at_the_type(*first);
+        }
+        if self.begins_with.is_none() {
+            self.begins_with = bytes.trim_ascii_start().first().copied();
         }
         self.decoded += bytes.len() as u64;
         if matches!(self.mode, Mode::Undecided) {
@@ -555,6 +571,12 @@ impl Inspector {
         &self.document
     }
 
+    /// The same as soon as its JSON is closed; `None` before that, and for all that is no JSON.
+    pub(crate) fn closed_document(&self) -> Option<&mcp::Document> {
+        let closed = matches!(self.mode, Mode::Json) && self.reader.standing() == Standing::Closed;
+        closed.then(|| self.reader.document())
+    }
+
     /// Why part of it was not decoded.
     pub(crate) fn undecoded(&self) -> Option<&'static str> {
         self.undecoded
@@ -568,6 +590,12 @@ impl Inspector {
     /// Decoded bytes up to where decoding stopped, if it did.
     pub(crate) fn truncated_at(&self) -> Option<u64> {
         self.undecoded.map(|_| self.decoded)
+    }
+
+    /// Whether patterns alone may still find a message in it: it began as JSON, or with a comment, and is none.
+    pub(crate) fn hangs_on_patterns(&self) -> bool {
+        let lenient = self.begins_with == Some(b'/') || self.kind() == BodyKind::Broken;
+        matches!(self.mode, Mode::Patterns) && lenient && self.raw_hits_count()
     }
 
     /// Whether pattern hits in it may count: it promised to be a message and does not parse.

@@ -11,6 +11,7 @@ mod classify;
 mod contact;
 mod content;
 mod exchange;
+mod gateway;
 mod generation;
 mod hits;
 mod inspect;
@@ -18,7 +19,9 @@ mod judge;
 mod kept;
 mod lookalike;
 mod names;
+mod oauth;
 mod observation;
+mod payload;
 mod policy;
 mod scope;
 mod scratch;
@@ -31,16 +34,19 @@ pub use classify::{Action, Classification, Classified, classify, direction};
 pub use contact::{Contact, ContactKind, ContactSeen, TlsSeen, is_known_host, is_nobody};
 pub use content::Content;
 pub use exchange::Exchange;
+pub use gateway::{LlmGateway, RawLlmGateway, classify_named};
 pub use generation::{Generation, Outlook};
 pub use hits::Hits;
 pub use judge::{Judge, lone_answer};
 pub use lookalike::{Imitation, Lookalikes};
 pub use mcp::Standing;
 pub use names::{Behind, Names, RawNamed, RawNames};
+pub use oauth::{Asker, Authorization, AuthorizationMap, MAX_LINKS, OAuthSeen};
 pub use observation::{
     Acted, DocumentSeen, EndpointSeen, FlowFacts, HostSeen, Inside, MessageSeen, NameSeen, Observation, Order,
     ProxyFacts, ProxyNews, RequestSeen, ResponseSeen, SideEnd, Update, What,
 };
+pub use payload::{Clear, LogPayload, MAX_LOGGED, Payload};
 pub use policy::{
     BLANKS, Classes, Decision, Facet, Needs, Policies, Policy, PolicyError, PolicyId, RawAction, RawActions, Reach,
     Rule, Stage, Subject, Tried, fill,

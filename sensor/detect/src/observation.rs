@@ -1,7 +1,7 @@
 //! What a worker tells the serial stage: owned, bounded, for MCP-relevant traffic only.
 
-use crate::TraceSeen;
 use crate::{Action, Classification, Confidence, ContactSeen, Content, Decision, Side, Signal, TlsSeen};
+use crate::{OAuthSeen, TraceSeen};
 use mcp::{BodyKind, LookAlike, Message, PathFacts, RequestFacts, ResponseFacts, Verdict};
 use net::{Direction, Place, Sender, Timestamp, Transport};
 use proto::{Anomaly, EndKind, ExchangeId};
@@ -224,6 +224,10 @@ pub struct Update {
     pub document: Option<Box<DocumentSeen>>,
     /// Traces of MCP where none is spoken.
     pub trace: Option<Box<TraceSeen>>,
+    /// What it shows of the way to an access token, be that for MCP or not.
+    pub oauth: Option<Box<OAuthSeen>>,
+    /// It calls a provider of models, and a gateway is configured that such calls are to pass.
+    pub model_call: bool,
     /// What each body was, so far.
     pub parsed: [Option<BodyKind>; 2],
     /// A look-alike that messages were recognised as.
@@ -319,6 +323,8 @@ pub struct MessageSeen {
     pub verdict: Verdict,
     /// It came on an SSE stream.
     pub sse: bool,
+    /// Number of the WebSocket message that it came in, in its direction; 0 elsewhere.
+    pub frame: u32,
     /// What it holds beyond its names, where policies ask for that or it holds a program.
     pub content: Option<Arc<Content>>,
 }

@@ -1,6 +1,7 @@
 //! Whose networks and servers these are: the `[networks]`, `[portals]`, `[sanctioned]`, `[denied]` and
 //! `[published]` sections of the configuration, checked once. `[names]` has a module of its own.
 
+use crate::gateway::{LlmGateway, RawLlmGateway};
 use crate::lookalike::Lookalikes;
 use crate::names::{Names, RawNames};
 use schemars::JsonSchema;
@@ -23,6 +24,8 @@ pub struct RawScope {
     pub published: RawServers,
     /// What clients are called.
     pub names: RawNames,
+    /// The gateway that model calls are to pass.
+    pub llm_gateway: RawLlmGateway,
 }
 
 /// `[networks]`.
@@ -87,6 +90,9 @@ pub struct RawServerTable {
     pub networks: Vec<String>,
     /// Approved, but to be reached through the portal only.
     pub through_portal: bool,
+    /// For approved servers: the lists of tools that were approved, as `sha256:` and 64 digits, from `server` events. Any
+    /// other raises one.
+    pub catalogue: Vec<String>,
 }
 
 /// A block of addresses.
@@ -238,6 +244,8 @@ pub struct ServerEntry {
     networks: Vec<Cidr>,
     /// To be reached through the portal only.
     pub through_portal: bool,
+    /// The lists of tools that were approved; where there is none, whatever it offered first was.
+    pub catalogues: Vec<[u8; 32]>,
 }
 
 /// A server as seen in traffic.
@@ -304,6 +312,8 @@ pub struct Scope {
     pub trusted_proxies: Vec<Cidr>,
     /// `[names]`.
     pub names: Names,
+    /// `[llm_gateway]`.
+    pub llm_gateway: LlmGateway,
     /// Who imitates a portal or an approved server.
     pub lookalikes: Lookalikes,
 }
@@ -312,6 +322,11 @@ impl Scope {
     /// Whether a host is denied as a whole: on any port, with any path.
     pub fn denies_host(&self, host: &str) -> bool {
         self.denied.iter().any(|e| e.port.is_none() && e.path.is_none() && e.host.matches(host))
+    }
+
+    /// The entry of a server that is approved, as [`classify`](crate::classify) found.
+    pub fn approval(&self, seen: &Seen<'_>) -> Option<&ServerEntry> {
+        self.sanctioned.iter().find(|entry| entry.names(seen))
     }
 
     /// Whether an entry that a name server could bear out names this host.
@@ -343,6 +358,7 @@ impl TryFrom<&RawScope> for Scope {
             published: servers("published", &raw.published)?,
             trusted_proxies: all("networks.trusted_proxies", &raw.networks.trusted_proxies, Cidr::parse)?,
             names: Names::try_from(&raw.names)?,
+            llm_gateway: LlmGateway::try_from(&raw.llm_gateway)?,
             lookalikes: Lookalikes::default(),
         };
         scope.lookalikes = Lookalikes::from(&scope);
@@ -350,7 +366,12 @@ impl TryFrom<&RawScope> for Scope {
     }
 }
 
-fn all<T>(key: &str, texts: &[String], parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ScopeError> {
+/// Parses each text of a list; the fault names its key and place.
+pub(crate) fn all<T>(
+    key: &str,
+    texts: &[String],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, ScopeError> {
     let one =
         |(i, text): (usize, &String)| parse(text).map_err(|fault| ScopeError { key: format!("{key}[{i}]"), fault });
     texts.iter().enumerate().map(one).collect()
@@ -365,10 +386,30 @@ fn servers(section: &str, raw: &RawServers) -> Result<Vec<ServerEntry>, ScopeErr
         };
         let host = HostPattern::parse(&table.host).map_err(|fault| ScopeError { key: key.clone(), fault })?;
         let networks = all(&format!("{key}.networks"), &table.networks, Cidr::parse)?;
+        if section != "sanctioned" && !table.catalogue.is_empty() {
+            let fault = "a catalogue is approved with its server: put it under [sanctioned]".to_owned();
+            return Err(ScopeError { key: format!("{key}.catalogue"), fault });
+        }
+        let catalogues = all(&format!("{key}.catalogue"), &table.catalogue, digest)?;
         let path = table.path.map(|p| p.to_ascii_lowercase());
-        Ok(ServerEntry { host, port: table.port, path, networks, through_portal: table.through_portal })
+        Ok(ServerEntry { host, port: table.port, path, networks, through_portal: table.through_portal, catalogues })
     };
     raw.servers.iter().enumerate().map(one).collect()
+}
+
+/// `sha256:` and 64 hexadecimal digits.
+fn digest(text: &str) -> Result<[u8; 32], String> {
+    let fault = || format!("`{text}` is no digest; copy one like `sha256:` and 64 digits from a `server` event");
+    let digits = text.strip_prefix("sha256:").ok_or_else(fault)?;
+    if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(fault());
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        let pair = str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        *byte = pair.ok_or_else(fault)?;
+    }
+    Ok(bytes)
 }
 
 /// `host[:port][/path]`, with brackets around an IPv6 address that has a port.
@@ -414,6 +455,24 @@ mod tests {
             ("*", "x", false),
         ] {
             assert_eq!(HostPattern::parse(pattern).is_ok_and(|p| p.matches(host)), want, "{pattern} on {host}");
+        }
+    }
+
+    #[test]
+    fn catalogues_are_approved_with_their_server_by_a_whole_digest() {
+        let of = |text: &str| {
+            let table =
+                RawServerTable { host: "a.example".into(), catalogue: vec![text.into()], ..RawServerTable::default() };
+            RawServers { servers: vec![RawServer::Table(table)] }
+        };
+        let good = format!("sha256:{}", "aB".repeat(32));
+        let scope = Scope::try_from(&RawScope { sanctioned: of(&good), ..RawScope::default() }).unwrap();
+        assert_eq!(scope.sanctioned[0].catalogues, [[0xab; 32]]);
+        let denied = RawScope { denied: of(&good), ..RawScope::default() };
+        assert_eq!(Scope::try_from(&denied).unwrap_err().key, "denied.servers[0].catalogue");
+        for bad in [&good[7..], &good[..70], "sha256:", &good.replace("aB", "+1"), &good.replace("aB", "xx"), "é"] {
+            let error = Scope::try_from(&RawScope { sanctioned: of(bad), ..RawScope::default() }).unwrap_err();
+            assert_eq!(error.key, "sanctioned.servers[0].catalogue[0]", "{bad}");
         }
     }
 

@@ -4,12 +4,14 @@
 use crate::{
     Document, Doubt, Failure, Implementation, Limits, Message, Outcome, Params, Standing, Stats,
     arguments::{Enter, Masker},
+    catalogue::Taker,
     evidence,
     keys::Key,
     nodes::{Node, has, outcome_child, outcome_member, params_member},
     provider::Gather,
     tokenizer::{Token, Tokenizer},
 };
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
@@ -79,6 +81,8 @@ pub(crate) struct Extractor {
     hash_from: usize,
     /// Text kept for the list item being read.
     pub(crate) item: Option<String>,
+    /// Text of the tool that is offered.
+    pub(crate) tool: Taker,
     pub(crate) provider: Gather,
 }
 
@@ -106,6 +110,7 @@ impl Extractor {
             arguments_level: 0,
             hash_from: 0,
             item: None,
+            tool: Taker::default(),
             provider: Gather::default(),
         }
     }
@@ -151,11 +156,13 @@ impl Extractor {
         self.places = evidence::Places::default();
         self.arguments = None;
         self.item = None;
+        self.tool.forget();
     }
 
     /// Reads one chunk. False: the body is not JSON from here on.
     pub(crate) fn chunk(&mut self, limits: &Limits, chunk: Chunk<'_>, out: &mut dyn FnMut(Message)) -> bool {
         self.hash_from = 0;
+        self.tool.next_chunk();
         let mut pos = 0;
         while let Some(token) = self.tokenizer.next(chunk.text, &mut pos) {
             let from = pos.saturating_sub(1);
@@ -186,6 +193,7 @@ impl Extractor {
         if let Some(masker) = &mut self.arguments {
             masker.raw(chunk.raw.get(chunk.place(self.hash_from)..).unwrap_or_default());
         }
+        self.tool.keep(chunk);
         true
     }
 
@@ -212,6 +220,7 @@ impl Extractor {
     pub(crate) fn give_up(&mut self, end: u64, out: &mut dyn FnMut(Message)) {
         let open = self.frames.iter().any(|f| f.node == Node::Message);
         self.frames.clear();
+        self.tool.forget();
         let m = &self.message;
         if open && (m.method.is_some() || m.result.is_some() || m.error.is_some()) {
             self.message.cut = true;
@@ -362,7 +371,11 @@ impl Extractor {
                 self.message.in_batch = !self.frames.is_empty();
             }
             Node::Batch => self.begun = true,
-            Node::Tool | Node::Resource | Node::Prompt | Node::InputRequest | Node::AcpServer => self.item = None,
+            Node::Tool => {
+                self.item = None;
+                self.tool.begin(from);
+            }
+            Node::Resource | Node::Prompt | Node::InputRequest | Node::AcpServer => self.item = None,
             node if node.is_provider_item() => self.provider.begin(node),
             _ => {}
         }
@@ -387,12 +400,16 @@ impl Extractor {
                 Node::Outcome
             }
             (Node::Message, Key::Error, true) => Node::Failure,
-            (Node::Message, Key::RedirectUris, false) if !m.in_batch => Node::RedirectUris,
+            (Node::Message, Key::RedirectUris, false) if !m.in_batch => {
+                self.document.redirect_uris = true;
+                Node::RedirectUris
+            }
             (Node::Message, Key::McpServersSnake, false) if !m.in_batch => Node::ProviderServers,
             (Node::Message, Key::Tools, false) if !m.in_batch => Node::ProviderTools,
             (Node::Message, Key::AuthorizationServers, false) if !m.in_batch => {
                 self.document.authorization_servers = true;
-                Node::Skip
+                self.document.servers.clear();
+                Node::AuthorizationServers
             }
             (Node::Message, Key::McpServers, true) if !m.in_batch => {
                 self.document.client_config = true;
@@ -445,7 +462,7 @@ impl Extractor {
             return;
         }
         let wanted = self.frames.last().is_some_and(|f| match f.node {
-            Node::Versions | Node::FailureSupported | Node::RedirectUris => true,
+            Node::Versions | Node::FailureSupported | Node::RedirectUris | Node::AuthorizationServers => true,
             _ => f.key != Key::Other,
         });
         if wanted {
@@ -496,7 +513,22 @@ impl Extractor {
             Node::Message => self.end_message(chunk.offset(pos), out),
             // Something inside an item; the item goes on.
             Node::Skip => {}
-            _ => self.end_item(limits, frame),
+            _ => {
+                if frame.node == Node::Tool {
+                    self.end_tool(limits, chunk, pos);
+                }
+                self.end_item(limits, frame);
+            }
+        }
+    }
+
+    /// A tool that is offered ended at `pos`.
+    fn end_tool(&mut self, limits: &Limits, chunk: Chunk<'_>, pos: usize) {
+        let Some(outcome) = &mut self.message.result else { return };
+        let catalogue = Arc::make_mut(outcome.catalogue.get_or_insert_default());
+        let (most, name) = ((limits.list, limits.text), self.item.as_deref());
+        if !self.tool.end(most, chunk, pos, name, catalogue) {
+            self.stats.tools_cut += 1;
         }
     }
 

@@ -2,10 +2,13 @@
 
 mod arguments;
 mod auth;
+mod catalogue;
 mod codemode;
 mod endpoint;
 mod evidence;
+mod excerpt;
 mod extract;
+mod form;
 mod forwarded;
 mod fuzz;
 mod headers;
@@ -26,11 +29,14 @@ mod walk;
 mod wide;
 
 pub use auth::{Auth, AuthKind, Claims};
+pub use catalogue::{Catalogue, MAX_TOOL, Offered, Tool, ToolClass, catalogue_hash, read_tool};
 pub use codemode::{
-    CodeMode, MAX_PROGRAM, MAX_TOOLS, PROGRAM_MEMBERS, Program, code_mode, fuzz_codemode, inner_tools, is_code_mode,
-    looks_like_program,
+    CodeMode, MAX_PROGRAM, MAX_TOOLS, PROGRAM_MEMBERS, Program, code_mode, fuzz_codemode, inner_tools,
+    looks_like_program, shows_two_tools,
 };
 pub use endpoint::{Endpoint, endpoint_url, target_key};
+pub use excerpt::{Excerpt, MAX_EXCERPT, excerpt};
+pub use form::{ClientId, Form, MAX_FORM, OAuthStage, Parameters, query_parameters};
 pub use forwarded::{Forwarded, MAX_HOPS};
 pub use fuzz::{fuzz_headers, fuzz_json, fuzz_walk};
 pub use headers::{
@@ -43,7 +49,7 @@ pub use message::{
     Message, Outcome, Params, Version,
 };
 pub use methods::{METHODS, Method, Revision, Sender, direction_of, is_mcp_method, method_of};
-pub use oauth::{Document, names_mcp, resource_parameter};
+pub use oauth::{Document, MAX_AUTHORIZATION_SERVERS, names_mcp, resource_parameter};
 pub use path::{PathFacts, WellKnown, WellKnownKind, normal_target, normalise};
 pub use provider::{MAX_PROVIDER_CALLS, MAX_PROVIDER_SERVERS, Provider, ProviderApi, ProviderCall, ProviderServer};
 pub use reader::{Doubt, Limits, Reader, Standing, Stats};

@@ -277,7 +277,7 @@ pub fn clean_text(text: &str) -> String {
 }
 
 /// [`is_secret`], also of what the text decodes to.
-fn hides_secret(text: &str) -> bool {
+pub(crate) fn hides_secret(text: &str) -> bool {
     if is_secret(text) {
         return true;
     }

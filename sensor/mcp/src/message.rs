@@ -1,6 +1,9 @@
 //! What the reader keeps of one JSON-RPC message (JSON-RPC 2.0; MCP revisions 2024-10-07 to 2026-07-28).
 //! Owned and bounded: names are cut at [`MAX_TEXT`] bytes, lists at [`MAX_LIST`] entries.
 
+use crate::catalogue::Catalogue;
+use std::sync::Arc;
+
 /// Longest kept text, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 256;
 /// Longest kept text of a JSON-RPC id, in bytes of UTF-8: who answers in place of a server must give it back whole.
@@ -118,6 +121,8 @@ pub struct Params {
     pub meta_mcp: bool,
     /// `arguments`.
     pub arguments: Option<Arguments>,
+    /// Hash of `cursor`: not the first page of a list is asked for.
+    pub cursor: Option<[u8; 16]>,
 }
 
 /// `result` of an answer.
@@ -140,6 +145,10 @@ pub struct Outcome {
     pub meta_mcp: bool,
     /// `tools[]`: names of entries that have `name`.
     pub tools: Vec<String>,
+    /// What these say they do.
+    pub catalogue: Option<Arc<Catalogue>>,
+    /// Hash of `nextCursor`: the list goes on elsewhere.
+    pub next_cursor: Option<[u8; 16]>,
     /// `tools[]` has at least one entry with both `name` and `inputSchema`.
     pub tools_shaped: bool,
     /// `tools` is an array (maybe empty).

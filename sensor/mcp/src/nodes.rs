@@ -49,6 +49,7 @@ pub(crate) enum Node {
     ArgumentArray,
     /// Members of a document that is no message.
     RedirectUris,
+    AuthorizationServers,
     ProviderServers,
     ProviderServer,
     ProviderTools,
@@ -101,6 +102,7 @@ pub(crate) fn params_member(p: &mut Params, key: Key) {
             p.meta_mcp = false;
         }
         Key::Arguments => p.arguments = None,
+        Key::Cursor => p.cursor = None,
         _ => {}
     }
 }
@@ -113,6 +115,7 @@ pub(crate) fn outcome_member(o: &mut Outcome, key: Key) {
         Key::Capabilities => (o.capabilities, o.lsp_capabilities) = (false, false),
         Key::Tools => {
             o.tools.clear();
+            o.catalogue = None;
             (o.tools_shaped, o.tools_array) = (false, false);
         }
         Key::Resources => {
@@ -132,6 +135,7 @@ pub(crate) fn outcome_member(o: &mut Outcome, key: Key) {
         Key::ResultType => o.result_type = None,
         Key::InputRequests => o.input_requests.clear(),
         Key::TtlMs | Key::CacheScope => o.cache_hints = true,
+        Key::NextCursor => o.next_cursor = None,
         Key::Roots => o.roots_shaped = false,
         Key::Action => o.elicit_shaped = false,
         Key::AgentCapabilities | Key::AuthMethods => o.acp = true,

@@ -119,6 +119,11 @@ fn path_and_query(target: &str) -> &str {
     }
 }
 
+/// The query of a URL or target, without its `?`.
+pub(crate) fn query_of(target: &str) -> Option<&str> {
+    split_query(path_and_query(target)).1
+}
+
 /// The path of a URL or target, without its query.
 pub(crate) fn path_of(target: &str) -> &str {
     split_query(path_and_query(target)).0

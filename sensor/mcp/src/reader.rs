@@ -32,6 +32,8 @@ pub struct Stats {
     pub lists_cut: u64,
     /// Masked arguments cut at [`Limits::arguments`].
     pub arguments_cut: u64,
+    /// Tools offered that were too long to be read, of which only a digest is kept.
+    pub tools_cut: u64,
     /// Bodies in UTF-16 or UTF-32.
     pub wide_bodies: u64,
     /// Bodies that began like JSON and then were not.
@@ -43,6 +45,7 @@ impl std::ops::AddAssign for Stats {
         self.texts_cut += other.texts_cut;
         self.lists_cut += other.lists_cut;
         self.arguments_cut += other.arguments_cut;
+        self.tools_cut += other.tools_cut;
         self.wide_bodies += other.wide_bodies;
         self.broken += other.broken;
     }
@@ -184,13 +187,22 @@ impl Reader {
         static NONE: Document = Document {
             resource: None,
             authorization_servers: false,
+            servers: Vec::new(),
+            redirect_uris: false,
             redirect_uris_loopback: false,
             client_name: None,
-            client_id_url: None,
+            client_id: None,
+            issuer: false,
+            endpoints: Vec::new(),
             provider: None,
             client_config: false,
         };
         self.extractor.as_ref().map_or(&NONE, |e| &e.document)
+    }
+
+    /// What it holds of a tool that is open, in bytes, beside the few kilobytes that every reader holds.
+    pub fn weight(&self) -> usize {
+        self.extractor.as_ref().map_or(0, |e| e.tool.weight())
     }
 
     /// The counts since the last call.

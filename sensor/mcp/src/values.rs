@@ -1,7 +1,7 @@
 //! Strings, numbers and words → the fields they belong to, masked before they are kept.
 
 use crate::{
-    Id, Implementation, Limits, MAX_ID, MAX_TEXT, Stats, Version, evidence,
+    ClientId, Id, Implementation, Limits, MAX_ID, MAX_TEXT, Stats, Version, catalogue, evidence,
     extract::Extractor,
     keys::Key,
     mask,
@@ -20,7 +20,8 @@ impl Extractor {
         let raw = self.tokenizer.text();
         let whole = self.tokenizer.is_whole();
         let (node, key) = (frame.node, frame.key);
-        let listed = matches!(node, Node::Versions | Node::FailureSupported | Node::RedirectUris);
+        let listed =
+            matches!(node, Node::Versions | Node::FailureSupported | Node::RedirectUris | Node::AuthorizationServers);
         if key == Key::Other && !listed {
             if let (Node::Content, Some(o)) = (node, &mut self.message.result) {
                 o.content_shaped = false;
@@ -49,8 +50,16 @@ impl Extractor {
             (Node::Message, Key::Resource, true) if !m.in_batch => self.document.resource = Some(uri(text, whole)),
             (Node::Message, Key::ClientName, true) if !m.in_batch => self.document.client_name = Some(name(text)),
             (Node::Message, Key::ClientId, true) if !m.in_batch => {
-                self.document.client_id_url = text.starts_with("https://").then(|| uri(text, whole));
+                self.document.client_id = whole.then(|| ClientId::of(text));
             }
+            (Node::Message, Key::Issuer, true) if !m.in_batch => self.document.issuer = true,
+            (Node::Message, Key::AuthorizationEndpoint | Key::TokenEndpoint | Key::RegistrationEndpoint, true)
+                if !m.in_batch && whole =>
+            {
+                let host = crate::oauth::authority_of(text);
+                self.document.add_endpoint(host);
+            }
+            (Node::AuthorizationServers, _, true) if whole => self.document.add_server(text),
             (Node::RedirectUris, _, true) => self.document.redirect_uris_loopback |= crate::oauth::is_loopback(text),
             (Node::Params, ..) => {
                 if let Some(p) = &mut m.params {
@@ -60,6 +69,7 @@ impl Extractor {
                         (Key::Uri, true) => p.uri = Some(uri(text, whole)),
                         (Key::TaskId, true) => p.task = Some(name(text)),
                         (Key::RequestId, _) => p.request_id = Some(id(text, quoted)),
+                        (Key::Cursor, _) => p.cursor = cursor(text, quoted),
                         _ => {}
                     }
                 }
@@ -88,6 +98,7 @@ impl Extractor {
                         (Key::ProtocolVersion, _) => o.protocol_version = Some(version(text, quoted)),
                         (Key::IsError, false) => o.is_error = text.parse().ok(),
                         (Key::ResultType, true) => o.result_type = Some(name(text)),
+                        (Key::NextCursor, _) => o.next_cursor = cursor(text, quoted),
                         (Key::Action, true) => o.elicit_shaped = matches!(text, "accept" | "decline" | "cancel"),
                         _ => {}
                     }
@@ -152,6 +163,11 @@ fn id(text: &str, quoted: bool) -> Id {
     } else {
         Id::Number(text.to_owned())
     }
+}
+
+/// Hash of a cursor; `null` is none.
+fn cursor(text: &str, quoted: bool) -> Option<[u8; 16]> {
+    (quoted || text != "null").then(|| catalogue::cursor(text))
 }
 
 fn version(text: &str, quoted: bool) -> Version {

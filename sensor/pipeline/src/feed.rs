@@ -102,7 +102,8 @@ fn update_weight(update: &Update) -> usize {
     const TEXTS: u64 = 128 << 10;
     let messages = update.messages.iter().map(|seen| {
         let texts = seen.message.bytes.min(TEXTS);
-        MESSAGE + usize::try_from(texts).unwrap_or(usize::MAX)
+        let logged = seen.content.as_ref().and_then(|content| content.payload.as_ref()).map_or(0, |p| p.weight());
+        (MESSAGE + logged).saturating_add(usize::try_from(texts).unwrap_or(usize::MAX))
     });
     let signals = update.signals.iter().map(|s| size_of::<Signal>() + s.excerpt.len() + s.on.len() + s.id.len());
     let heads =

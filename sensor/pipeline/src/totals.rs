@@ -223,6 +223,9 @@ impl Totals {
         }
         let serial_totals = serial.totals();
         add(&mut messages, [("forwarded_for_hidden", serial_totals.forwarded_hidden)]);
+        if serial_totals.gateway_passed_by > 0 {
+            add(&mut messages, [("llm_calls_past_the_gateway", serial_totals.gateway_passed_by)]);
+        }
         let mut signals = serial_totals.signals.clone();
         for (id, n) in detect.signals.by_id() {
             *signals.entry(id).or_default() += n;
@@ -254,6 +257,7 @@ impl Totals {
             ("pipeline_depth", self.proto.anomalies(proto::Anomaly::PipelineTooDeep)),
             ("texts", detect.cut.texts_cut),
             ("lists", detect.cut.lists_cut),
+            ("tools_unread", detect.cut.tools_cut),
             ("arguments", detect.cut.arguments_cut),
         ];
         add(&mut limits, met);

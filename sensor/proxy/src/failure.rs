@@ -32,6 +32,9 @@ pub(crate) enum Failure {
         /// What the library says.
         text: String,
     },
+    /// The origin broke off in the TLS handshake, without a word of TLS about why.
+    #[error("{0} broke the connection off during the TLS handshake: {1}")]
+    HandshakeReset(String, String),
     /// The next proxy refused.
     #[error("the upstream proxy refused: {0}")]
     UpstreamProxy(String),
@@ -68,7 +71,7 @@ impl Failure {
             Self::Resolve(..) | Self::Connect(..) | Self::UpstreamTls { .. } | Self::UpstreamProxy(_) => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::Broken(_) => StatusCode::BAD_GATEWAY,
+            Self::HandshakeReset(..) | Self::Broken(_) => StatusCode::BAD_GATEWAY,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Misdirected { .. } => StatusCode::MISDIRECTED_REQUEST,
@@ -85,6 +88,7 @@ impl Failure {
             Self::Connect(..) => "connection_refused",
             Self::Timeout(_) => "connection_timeout",
             Self::UpstreamTls { .. } => "tls_certificate_error",
+            Self::HandshakeReset(..) => "handshake_reset",
             Self::UpstreamProxy(_) => "upstream_proxy",
             Self::Loop => "proxy_loop_detected",
             Self::Misdirected { .. } => "misdirected",

@@ -107,9 +107,18 @@ impl<W: Write> Writer<W> {
 ///
 /// A record that JSON cannot hold; no [`Record`] is one.
 pub fn line(record: &Record, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    json(record, out)
+}
+
+/// Anything as such a line, in place of what `out` held.
+///
+/// # Errors
+///
+/// What JSON cannot hold.
+pub fn json(what: &impl serde::Serialize, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     out.clear();
     let mut json = serde_json::Serializer::with_formatter(&mut *out, Escaping);
-    serde::Serialize::serialize(record, &mut json)?;
+    what.serialize(&mut json)?;
     out.push(b'\n');
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use correlate::Record;
 use correlate::record::{
-    ActionRecord, Auth, Call, Change, Detection, Endpoint, Flow, Http, Input, Jwt, Latency, LimitsMet, Mcp, NameFrom,
-    Notice, NoticeCode, Peer, ProviderCallRecord, ProviderServerRecord, ProviderSide, ProxyStats, Run, RunSource,
-    SCHEMA, ServerKey, ServerRecord, SessionRecord, Source, Stats, SupplyRecord, Tls, User, UserFrom,
+    ActionRecord, Auth, AuthorizationRecord, Call, CatalogueRecord, Change, Detection, Endpoint, Flow, Http, Input,
+    Jwt, Latency, LimitsMet, Mcp, NameFrom, Notice, NoticeCode, OAuthClientRecord, OAuthRecord, PayloadRecord, Peer,
+    ProviderCallRecord, ProviderServerRecord, ProviderSide, ProxyStats, Run, RunSource, SCHEMA, ServerKey,
+    ServerRecord, SessionRecord, Source, Stats, SupplyRecord, Tls, User, UserFrom,
 };
-use detect::{Action, Classification, Confidence, Severity, Signal, SignalKind, Weight};
+use detect::{Action, Classification, Confidence, LogPayload, Severity, Signal, SignalKind, Weight};
 use net::Timestamp;
 use std::collections::BTreeMap;
 
@@ -50,6 +51,7 @@ pub(crate) fn mcp(text: &str) -> Mcp {
             arguments_sha256: Some("00".repeat(32)),
             result_bytes: Some(900),
             is_error: Some(false),
+            tool_class: Some(text.into()),
             duration_ms: Some(12),
         }],
         client: Some(peer.clone()),
@@ -87,6 +89,13 @@ pub(crate) fn mcp(text: &str) -> Mcp {
             server_url: Some(text.into()),
             command: Some(text.into()),
         }),
+        oauth: Some(OAuthRecord {
+            stage: "registration".into(),
+            resources: all(),
+            authorization_server: Some(text.into()),
+            client_name: Some(text.into()),
+            client_id: Some(text.into()),
+        }),
     }
 }
 
@@ -117,6 +126,7 @@ pub(crate) fn server(host: &str, classification: Classification, confidence: Con
         ts: TS,
         sensor: "replay".into(),
         change: Change::Seen,
+        severity: Some(Severity::High),
         server: ServerKey { host: host.into(), ip: "203.0.113.9".into(), port: 80, path: "/mcp".into() },
         mcp: mcp("get_weather"),
         clients: vec!["10.1.2.3".into(), "10.1.2.4".into()],
@@ -128,6 +138,35 @@ pub(crate) fn server(host: &str, classification: Classification, confidence: Con
         confidence,
         classification,
         why: "mcp.proof.initialize".into(),
+        catalogue: Some(CatalogueRecord {
+            sha256: "sha256:00".into(),
+            tools: 2,
+            before: Some("sha256:01".into()),
+            pinned: true,
+            added: vec![host.into()],
+            removed: vec![host.into()],
+            changed: vec![host.into()],
+            more: 1,
+        }),
+        authorization: Some(AuthorizationRecord {
+            authorization_servers: vec![host.into()],
+            clients: vec![OAuthClientRecord { name: Some(host.into()), id: Some(host.into()), first_seen: TS }],
+        }),
+    }
+}
+
+fn payload(text: &str, form: LogPayload) -> PayloadRecord {
+    PayloadRecord {
+        message: "request".into(),
+        rpc_id: Some(text.into()),
+        policy: text.into(),
+        form,
+        bytes: 41,
+        truncated: false,
+        excerpt: (form == LogPayload::Masked).then(|| text.into()),
+        recipients: (form == LogPayload::Encrypted).then_some(1),
+        data: (form == LogPayload::Encrypted).then(|| text.into()),
+        clear: None,
     }
 }
 
@@ -191,7 +230,15 @@ fn detection(text: &str) -> Detection {
             delivered: Some(text.into()),
             reason: Some(text.into()),
         },
-        limits: LimitsMet { body_truncated_at: Some(1), undecoded: Some(text.into()), content_unread: true },
+        payload: vec![payload(text, LogPayload::Masked), payload(text, LogPayload::Encrypted)],
+        limits: LimitsMet {
+            body_truncated_at: Some(1),
+            undecoded: Some(text.into()),
+            body_cut: Some(text.into()),
+            content_unread: true,
+            messages_unjudged: Some(1),
+            payloads_left_out: 1,
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 mod fault;
 mod limits;
 mod live;
+mod payload;
 mod proxy;
 mod registry;
 
@@ -16,16 +17,18 @@ use ::proxy::Listener;
 use anyhow::anyhow;
 use capture::{InterfaceOptions, LiveOptions};
 use detect::rules::{EngineChoice, EngineKind};
-use detect::{Policy, RawActions, RawNames, RawNetworks, RawPortals, RawScope, RawServers, Scope};
+use detect::{Policy, RawActions, RawLlmGateway, RawNames, RawNetworks, RawPortals, RawScope, RawServers, Scope};
 use fault::Document;
 use limits::RawLimits;
 use live::{RawCapture, RawMetrics, RawProcess, RawSensor, RawSink, RawSource};
+use payload::RawPayload;
 use pipeline::Limits;
 use proxy::RawProxy;
 use registry::{Imported, RawSanctioned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use sinks::payload::Recipients;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -53,12 +56,16 @@ pub(crate) struct RawConfig {
     published: RawServers,
     /// What clients are called.
     names: RawNames,
+    /// The gateway that calls of models are to pass. Without hosts nothing of this is looked at.
+    llm_gateway: RawLlmGateway,
     /// What the proxy does about what it finds, by what a server means here.
     actions: RawActions,
     /// Signatures in force.
     rules: RawRules,
     /// What is written.
     output: RawOutput,
+    /// Who may read what policies log encrypted.
+    payload: RawPayload,
     /// How captures are read.
     replay: RawReplay,
     /// What this sensor is called.
@@ -187,6 +194,8 @@ pub(crate) struct Config {
     imported: Imported,
     /// What looks for patterns.
     pub(crate) engine: EngineChoice,
+    /// Keys that payloads are encrypted to.
+    pub(crate) recipients: Recipients,
     /// SHA-256 over what decides about events, as events carry it.
     pub(crate) hash: String,
     /// The file, where one was read.
@@ -230,8 +239,12 @@ struct Decisive<'a> {
     published: &'a RawServers,
     names: &'a RawNames,
     #[serde(skip_serializing_if = "Option::is_none")]
+    llm_gateway: Option<&'a RawLlmGateway>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     actions: Option<&'a RawActions>,
     output: DecisiveOutput,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recipients: Vec<String>,
     limits: &'a RawLimits,
 }
 
@@ -255,6 +268,7 @@ impl Config {
             raw.rules.dirs.iter_mut().for_each(|dir| *dir = folder.join(&*dir));
             raw.sink.iter_mut().for_each(|sink| sink.lie_in(folder));
             raw.proxy.lie_in(folder);
+            raw.payload.lie_in(folder);
             raw.sanctioned.lie_in(folder);
         }
         raw.overlay(common, overrides);
@@ -269,7 +283,8 @@ impl Config {
     ) -> anyhow::Result<Self> {
         let fault = |key: &str, message: &str| anyhow!(document.fault(key, message));
         let (sanctioned, imported) = raw.sanctioned.all().map_err(|e| fault(&e.key, &e.fault))?;
-        let hash = raw.hash(&sanctioned);
+        let recipients = raw.payload.check().map_err(|e| fault(&e.key, &e.fault))?;
+        let hash = raw.hash(&sanctioned, &recipients);
         let scope = RawScope {
             networks: raw.networks.clone(),
             portals: raw.portals.clone(),
@@ -277,6 +292,7 @@ impl Config {
             denied: raw.denied.clone(),
             published: raw.published.clone(),
             names: raw.names.clone(),
+            llm_gateway: raw.llm_gateway.clone(),
         };
         let scope = Scope::try_from(&scope).map_err(|e| fault(&e.key, &e.fault))?;
         let policy = Policy::try_from(&raw.actions).map_err(|e| fault(e.key, &e.fault))?;
@@ -304,6 +320,7 @@ impl Config {
             live,
             limits,
             engine,
+            recipients,
             look_alikes: raw.output.look_alikes,
             builtin_rules: raw.rules.builtin,
             rule_dirs: raw.rules.dirs.clone(),
@@ -330,6 +347,11 @@ impl Config {
             ("[[sink]]", a.sink != b.sink),
         ];
         changed.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect()
+    }
+
+    /// The file of keys that payloads are encrypted to.
+    pub(crate) fn recipients_file(&self) -> Option<&Path> {
+        self.raw.payload.recipients_file.as_deref()
     }
 
     /// Where it comes from, and what there is of sources and sinks.
@@ -413,7 +435,7 @@ impl RawConfig {
     }
 
     /// Over what decides, with all servers that are approved.
-    fn hash(&self, sanctioned: &RawServers) -> String {
+    fn hash(&self, sanctioned: &RawServers, recipients: &Recipients) -> String {
         let decisive = Decisive {
             networks: &self.networks,
             portals: &self.portals,
@@ -421,8 +443,10 @@ impl RawConfig {
             denied: &self.denied,
             published: &self.published,
             names: &self.names,
+            llm_gateway: Some(&self.llm_gateway).filter(|gateway| !gateway.hosts.is_empty()),
             actions: Some(&self.actions).filter(|actions| **actions != RawActions::default()),
             output: DecisiveOutput { look_alikes: self.output.look_alikes },
+            recipients: recipients.texts().collect(),
             limits: &self.limits,
         };
         // Plain data serialises; an empty text would only make the hash say less.

@@ -208,10 +208,16 @@ fn what_is_shown_reads_back_the_same() {
     let registry = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(registry.path(), "[]").unwrap();
     let text = text.replace("registry.json", &registry.path().display().to_string());
+    let recipients = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(recipients.path(), "age1gnt4xuwpjsa7fyn7xfehxf2jqrehw05xzy4dcau42532wfzjwavsjd48pv # Ben\n")
+        .unwrap();
+    let text = text.replace("recipients.txt", &recipients.path().display().to_string());
     let config = load(&text).unwrap();
     let again = load(&config.to_toml("none").unwrap()).unwrap();
     assert_eq!(config.hash, again.hash);
     assert_eq!(config.threads, again.threads);
+    assert_eq!((config.recipients.len(), &config.recipients), (2, &again.recipients));
+    assert_ne!(config.hash, load(&text.replace("recipients = [", "# ")).unwrap().hash, "who may read is told");
 }
 
 #[test]

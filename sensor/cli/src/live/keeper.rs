@@ -234,6 +234,7 @@ impl Keeper<'_> {
         })?;
         let generation = Arc::new(generation);
         self.proxy.reload(config.live.proxy.settings(&generation))?;
+        self.outputs.encrypt_to(&config.recipients);
         Ok((generation, config))
     }
 }

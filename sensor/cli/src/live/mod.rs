@@ -204,7 +204,7 @@ fn serve(plan: &Plan<'_>, log: &Log) -> Outcome {
     let control = Control::default();
     let screen = plan.screen.then(|| Screen::new(Arc::clone(&generation)));
     let log = &Log { bar: screen.as_ref().map_or_else(|| log.bar.clone(), Screen::bar), ..log.clone() };
-    let outputs = Outputs::open(&plan.sinks, screen.as_ref())?;
+    let outputs = Outputs::open(&plan.sinks, &plan.config.recipients, screen.as_ref())?;
     let counters = Arc::new(Counters::default());
     let proxy = Arc::new(proxied::start(proxy, &control)?);
     let scrapes =
@@ -318,6 +318,7 @@ fn confinement(plan: &Plan<'_>) -> Confinement {
     let proxy = &config.live.proxy;
     let read = [file].into_iter().chain(config.rule_dirs.iter().cloned()).chain(plan.keylog.map(Path::to_owned));
     let read = read.chain(proxy.reads().map(Path::to_owned)).chain(config.registries.iter().cloned());
+    let read = read.chain(config.recipients_file().map(Path::to_owned));
     let write = plan.sinks.iter().filter(|s| !s.is_stdout()).map(|s| s.path.clone());
     Confinement {
         user: process.user.clone(),

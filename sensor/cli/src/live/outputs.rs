@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use sinks::jsonl;
 use sinks::metrics;
 use sinks::outlet::{self, Handle, Outlet, OutletOptions, Rotation, State};
+use sinks::payload::Recipients;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,22 +26,39 @@ pub(super) struct Outputs<'s> {
     screen: Option<&'s Screen>,
     stdout: Option<Handle>,
     news: (Sender<Notice>, Receiver<Notice>),
+    /// Who may read what policies log encrypted.
+    recipients: Mutex<Arc<Recipients>>,
 }
 
 impl<'s> Outputs<'s> {
     /// Opens all of them.
-    pub(super) fn open(sinks: &[Sink], screen: Option<&'s Screen>) -> Result<Self, Failure> {
+    pub(super) fn open(sinks: &[Sink], recipients: &Recipients, screen: Option<&'s Screen>) -> Result<Self, Failure> {
         let outlets = sinks.iter().map(|sink| Outlet::open(options(sink)));
         let outlets: Vec<Outlet> = outlets.collect::<Result<_, _>>().map_err(|e| Failure::usage(e.to_string()))?;
         let handles: Vec<Handle> = outlets.iter().map(Outlet::handle).collect();
         let stdout = sinks.iter().position(Sink::is_stdout).and_then(|at| handles.get(at).cloned());
-        Ok(Self { outlets: Arc::new(Mutex::new(outlets)), handles, screen, stdout, news: bounded(NEWS) })
+        let recipients = Mutex::new(Arc::new(recipients.clone()));
+        Ok(Self { outlets: Arc::new(Mutex::new(outlets)), handles, screen, stdout, news: bounded(NEWS), recipients })
+    }
+
+    /// What is logged encrypted is for these from now on.
+    pub(super) fn encrypt_to(&self, recipients: &Recipients) {
+        *self.recipients.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(recipients.clone());
+    }
+
+    /// Encrypts what is to be encrypted, before anything else sees the record.
+    fn seal(&self, record: &mut Record) {
+        if matches!(record, Record::Detection(detection) if !detection.payload.is_empty()) {
+            let recipients = Arc::clone(&self.recipients.lock().unwrap_or_else(PoisonError::into_inner));
+            recipients.seal(record);
+        }
     }
 
     /// What takes each record, once.
     pub(super) fn emit(&self) -> impl FnMut(Record) + Send + '_ {
         let mut line = Vec::with_capacity(4096);
-        move |record| {
+        move |mut record| {
+            self.seal(&mut record);
             if let Record::Notice(notice) = &record
                 && is_news(notice.code)
             {

@@ -32,7 +32,9 @@ pub(crate) fn load(config: &Config, log: &Log) -> Result<RuleSet, Failure> {
     if !sources.iter().any(|source| source.mentions("dlp")) {
         builtin.retain(|pack| pack.file != rules::DLP_PACK);
     }
-    compile(&sources, builtin, config.engine)
+    let rules = compile(&sources, builtin, config.engine)?;
+    policies::somebody_reads(rules.policies(), config)?;
+    Ok(rules)
 }
 
 /// The same with all profiles, for people to look at.
@@ -128,7 +130,12 @@ pub(crate) fn run(common: &Common, command: &Rules, log: &Log) -> Outcome {
     let text = match command {
         Rules::Check { paths, strict, verbose } => {
             let chosen = chosen(paths)?;
-            check(&chosen.compile(chosen.engine)?, *strict, *verbose, common.quiet)?
+            let rules = chosen.compile(chosen.engine)?;
+            // Of files that are named it is not known whose configuration they are for.
+            if paths.is_empty() {
+                policies::somebody_reads(rules.policies(), &config(common)?)?;
+            }
+            check(&rules, *strict, *verbose, common.quiet)?
         }
         Rules::Test { paths } => test(&chosen(paths)?)?,
         Rules::List { json } => list(&in_force()?, *json),

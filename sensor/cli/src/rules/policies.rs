@@ -1,13 +1,18 @@
 //! Policies for people: which there are, what is odd about them, and which of them an event was held against.
 
+use crate::config::{Config, DEFAULT_FILE};
+use crate::failure::Failure;
 use detect::{
-    Classes, Classification, Confidence, Facet, Generation, Policies, Rule, Severity, Signal, Stage, Subject,
+    Authorization, Classes, Classification, Confidence, Facet, Generation, LogPayload, Policies, Rule, Severity,
+    Signal, Stage, Subject,
 };
+use mcp::{OAuthStage, ToolClass};
 use net::{Direction, Timestamp};
 use serde_json::{Value, json};
 use sinks::safe::safe;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 /// Their rows: id, action, what it is for, place.
 pub(super) fn rows(policies: &Policies) -> impl Iterator<Item = [String; 4]> {
@@ -22,6 +27,7 @@ pub(super) fn rows(policies: &Policies) -> impl Iterator<Item = [String; 4]> {
 pub(super) fn line(rule: &Rule) -> Value {
     json!({
         "policy": rule.id.as_str(), "description": rule.description, "action": rule.action, "dry_run": rule.dry_run,
+        "log_payload": rule.log_payload,
         "when": conditions(rule), "redirect_to": rule.redirect_to.as_deref(), "message": rule.message.as_deref(), "owner": rule.owner,
         "reason": rule.reason, "ticket": rule.ticket, "expires": rule.expires_on(), "file": rule.file, "line": rule.line,
     })
@@ -52,6 +58,7 @@ pub(super) fn show(rule: &Rule) -> String {
     field("redirect to", rule.redirect_to.as_deref().unwrap_or_default());
     field("message", rule.message.as_deref().unwrap_or_default());
     field("access", rule.request_access.as_deref().unwrap_or_default());
+    field("log payload", rule.log_payload.map(LogPayload::word).unwrap_or_default());
     field("dry run", if rule.dry_run { "yes" } else { "no" });
     field("expires", &rule.expires_on());
     field("owner", &rule.owner);
@@ -59,6 +66,21 @@ pub(super) fn show(rule: &Rule) -> String {
     field("ticket", &rule.ticket);
     field("file", &format!("{}:{}", rule.file, rule.line));
     out
+}
+
+/// Refuses policies that have messages encrypted where nobody could read these.
+pub(super) fn somebody_reads(policies: &Policies, config: &Config) -> Result<(), Failure> {
+    let encrypts = |rule: &&Rule| rule.log_payload == Some(LogPayload::Encrypted);
+    let Some(rule) = policies.rules().iter().find(encrypts).filter(|_| config.recipients.is_empty()) else {
+        return Ok(());
+    };
+    let place = config.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display();
+    Err(Failure::usage(format!(
+        "{}:{}: policy {}: `log_payload = \"encrypted\"`, and there is no key to encrypt to\n  help: `mcp-sensor payload \
+         keygen -o FILE` makes a pair; put the public key into {place} as [payload] recipients = [\"age1…\"], or write \
+         log_payload = \"masked\"",
+        rule.file, rule.line, rule.id
+    )))
 }
 
 /// What is odd about them, a line each.
@@ -105,6 +127,21 @@ pub(super) fn explained(event: &Value, generation: &Generation) -> String {
     out
 }
 
+/// What an event tells of the authorisation that it is a step of.
+fn authorization(event: &Value) -> Option<Authorization> {
+    let oauth = event.pointer("/mcp/oauth")?;
+    let text = |key: &str| oauth.get(key).and_then(Value::as_str);
+    let resources = oauth.get("resources").and_then(Value::as_array).into_iter().flatten();
+    Some(Authorization {
+        stage: OAuthStage::ALL.into_iter().find(|stage| Some(stage.word()) == text("stage"))?,
+        resources: resources.filter_map(Value::as_str).map(Into::into).collect(),
+        server: text("authorization_server").unwrap_or_default().into(),
+        client_name: text("client_name").map(Into::into),
+        client_id: text("client_id").map(Into::into),
+        confidence: Confidence::Possible,
+    })
+}
+
 /// What an event tells of what policies ask for.
 struct Told<'e> {
     event: &'e Value,
@@ -114,6 +151,7 @@ struct Told<'e> {
     signals: Vec<Signal>,
     revisions: Vec<&'e str>,
     provider: Vec<String>,
+    oauth: Option<Authorization>,
     dlp: detect::dlp::ProfileSet,
 }
 
@@ -142,6 +180,7 @@ impl<'e> Told<'e> {
             signals: signals.map(signal).collect(),
             revisions: texts("/mcp/protocol_versions").collect(),
             provider: servers.filter_map(|s| Some(s.get("server_url")?.as_str()?.to_owned())).collect(),
+            oauth: authorization(event),
             dlp: texts("/dlp").filter_map(|id| generation.rules.dlp().index_of(id)).collect(),
         }
     }
@@ -179,6 +218,7 @@ impl<'e> Told<'e> {
             mcp_server: self.text("/mcp/server/name"),
             revisions: &self.revisions,
             provider: &self.provider,
+            oauth: self.oauth.as_ref(),
             header_mismatch: self.event.pointer("/mcp/header_mismatch").and_then(Value::as_bool).unwrap_or_default(),
         }
     }
@@ -190,6 +230,9 @@ impl<'e> Told<'e> {
         for call in list("/mcp/calls") {
             let text = |key: &str| call.get(key).and_then(Value::as_str);
             Facet::add(&mut all, Direction::ToServer, text("method"), text("name"), None);
+            let class = text("tool_class");
+            let class = ToolClass::ALL.into_iter().find(|known| class == Some(known.word()));
+            all.iter_mut().last().into_iter().for_each(|facet| facet.class = class);
         }
         let calls = all.clone();
         for method in list("/mcp/methods").filter_map(Value::as_str) {

@@ -136,7 +136,7 @@ fn many_servers_sessions_and_long_catalogues_stay_within_their_bytes() {
     ] {
         let roomy = survives(&of(kind, size), &Limits::default());
         assert_eq!(roomy.map("limits"), "", "{kind:?}");
-        let narrow = survives(&of(kind, size), &history(512 << 10));
+        let narrow = survives(&of(kind, size), &history(700 << 10));
         for limit in met {
             assert!(narrow.stat("limits", limit) > 0, "{limit} in {kind:?}: {}", narrow.stats);
         }

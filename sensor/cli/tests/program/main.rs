@@ -6,6 +6,7 @@ mod deploy;
 mod doctor;
 mod help;
 mod manifests;
+mod payload;
 mod replay;
 mod rights;
 mod rules;

@@ -172,6 +172,17 @@ fn origin(answers: BTreeMap<&'static str, String>) -> Wire {
     })
 }
 
+/// Puts a policy in force that has everything logged; gives a key to encrypt to, where that is the first time.
+fn logging(lab: &Lab, action: &str, form: &str) -> Option<String> {
+    let _ = fs::create_dir(lab.path("rules"));
+    let policy = format!(
+        "[pack]\nid = \"own\"\nversion = \"1\"\n[[policy]]\nid = \"all\"\naction = \"{action}\"\nlog_payload = \"{form}\"\n"
+    );
+    fs::write(lab.path("rules/own.toml"), policy).unwrap();
+    let made = sensor(lab.dir.path(), &["payload", "keygen", "-o", "payload.key"]).output().unwrap();
+    made.status.success().then(|| String::from_utf8(made.stdout).unwrap().trim_end().to_owned())
+}
+
 /// Agrees to a WebSocket, waits for a message, answers it and closes.
 fn socket(mut peer: Peer, answer: &str, reason: &str) {
     peer.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: HSmrc0sMlYUkAGmm5OPpG2HaGWk=\r\nSec-WebSocket-Protocol: mcp\r\n\r\n");
@@ -345,11 +356,24 @@ fn no_secret_comes_out_of_the_proxy_whatever_is_done_about_it() {
     let (own, odd) = (format!("http://{host}"), "X-Forwarded-For: 10.0.0.1\n");
     let json = "Content-Type: application/json\nAccept: application/json, text/event-stream\n";
     let portal = "redirect_to = \"https://mcp.corp.example/mcp\"\n";
-    for (action, more) in [
-        ("log", String::new()),
-        ("block", "[actions]\nshadow = \"block\"\nunknown = \"block\"\n".to_owned()),
-        ("redirect", format!("[actions]\nshadow = \"redirect\"\nunknown = \"redirect\"\n{portal}")),
+    let block = "[actions]\nshadow = \"block\"\nunknown = \"block\"\n";
+    let key = logging(&lab, "log", "masked").unwrap();
+    for (action, logged, more) in [
+        ("log", None, String::new()),
+        ("block", None, block.to_owned()),
+        ("redirect", None, format!("[actions]\nshadow = \"redirect\"\nunknown = \"redirect\"\n{portal}")),
+        // All that is said is logged.
+        ("log", Some("masked"), "[rules]\ndirs = [\"rules\"]\n".to_owned()),
+        ("log", Some("encrypted"), format!("[rules]\ndirs = [\"rules\"]\n[payload]\nrecipients = [\"{key}\"]\n")),
+        (
+            "block",
+            Some("encrypted"),
+            format!("{block}[rules]\ndirs = [\"rules\"]\n[payload]\nrecipients = [\"{key}\"]\n"),
+        ),
     ] {
+        if let Some(form) = logged {
+            let _ = logging(&lab, action, form);
+        }
         let watched = Watched::start(&lab, &more);
         // Fields.
         for field in [
@@ -521,6 +545,10 @@ fn no_secret_comes_out_of_the_proxy_whatever_is_done_about_it() {
         until("what was called is told", || calls(&lab.events()) >= 25);
         let (leaks, events) = watched.leaks(&lab, &c);
         assert!(leaks.is_empty(), "{action}: {leaks}");
+        let form = logged.unwrap_or_default();
+        let logs =
+            |event: &&Value| event["payload"].as_array().is_some_and(|all| all.iter().all(|p| p["form"] == form));
+        assert_eq!(events.iter().filter(logs).count() >= 20, logged.is_some(), "{action}: {form}: {events:#?}");
         let taken = |event: &Value| event["type"] == "detection" && event["action"]["taken"] == action;
         assert!(events.iter().any(taken), "{action}: {events:#?}");
         assert!(

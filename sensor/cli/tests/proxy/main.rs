@@ -17,6 +17,7 @@ mod faults;
 mod installed;
 mod life;
 mod origin;
+mod payload;
 mod peers;
 mod support;
 mod traffic;

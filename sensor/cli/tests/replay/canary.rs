@@ -4,6 +4,9 @@
 //! may recognise them but their place.
 
 use crate::support::Run;
+use detect::LogPayload;
+use sinks::payload::{Identities, Recipients};
+use std::sync::Arc;
 use testkit::{Capture, Direction, Rng, Wire, http, websocket};
 
 /// Base64 with the URL alphabet and without padding, as JWTs use it; `+/` and padding where `url` is false.
@@ -46,6 +49,13 @@ impl Canaries {
         token
     }
 
+    /// A number, longer than any that is told.
+    fn digits(&mut self, place: &str) -> String {
+        let token = format!("1{:019}", self.rng.next_u64() % 10_000_000_000_000_000_000);
+        self.placed.push((place.to_owned(), token.clone()));
+        token
+    }
+
     /// A text made of others, secret as well.
     fn also(&mut self, place: &str, text: String) -> String {
         self.placed.push((place.to_owned(), text.clone()));
@@ -54,8 +64,31 @@ impl Canaries {
 
     #[track_caller]
     fn check(&self, run: &Run) {
+        self.search(&run.lines);
+    }
+
+    /// The same where policies have everything logged, in either form, encrypted to somebody or to nobody. Searched is
+    /// also what a record shows to whoever prints it.
+    #[track_caller]
+    fn check_logged(&self, pcap: &[u8]) {
+        let key = Identities::generate();
+        for (form, keys) in [
+            (LogPayload::Masked, Recipients::default()),
+            (LogPayload::Encrypted, Recipients::default()),
+            (LogPayload::Encrypted, key.recipients()),
+        ] {
+            let (events, shown) = logged(pcap, form, &keys);
+            self.search(&events);
+            self.search(&shown);
+            let payloads = events.iter().filter(|line| line.contains(&format!("\"form\":\"{}\"", form.word())));
+            assert!(payloads.count() > 0, "nothing was logged, so nothing was tested");
+        }
+    }
+
+    #[track_caller]
+    fn search(&self, lines: &[String]) {
         let mut leaks = Vec::new();
-        for line in &run.lines {
+        for line in lines {
             for (place, token) in &self.placed {
                 if let Some(at) = line.find(token.as_str()) {
                     let bytes = &line.as_bytes()[at.saturating_sub(80)..(at + token.len() + 20).min(line.len())];
@@ -65,6 +98,39 @@ impl Canaries {
         }
         assert!(leaks.is_empty(), "{} leaks of {} places:\n{}", leaks.len(), self.placed.len(), leaks.join("\n"));
     }
+}
+
+/// Events of a capture where everything is logged, as lines and as whoever prints records sees them, before and after they
+/// are sealed.
+fn logged(pcap: &[u8], form: LogPayload, keys: &Recipients) -> (Vec<String>, Vec<String>) {
+    let policy = format!(
+        "[pack]\nid = \"own\"\nversion = \"1\"\n[[policy]]\nid = \"a\"\nwhen = {{ classification = [\"look_alike\", \"portal\", \"sanctioned\", \"sanctioned_direct\", \"published\", \"denied\", \"shadow\", \"unknown\"] }}\naction = \"log\"\nlog_payload = \"{}\"\n",
+        form.word()
+    );
+    let own = detect::rules::RuleText { file: "own", text: &policy, lists: &|_| Err("there is none".to_owned()) };
+    let all = [detect::rules::builtin().as_slice(), &[own]].concat();
+    let rules = detect::rules::compile(&all).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let generation = detect::Generation { rules, scope: detect::Scope::default(), policy: detect::Policy::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.pcap");
+    std::fs::write(&path, pcap).unwrap();
+    let reader = capture::Reader::open(&[path], &capture::Options::default()).unwrap();
+    let settings = pipeline::Settings { look_alikes: true, ..Default::default() };
+    let (mut lines, mut shown) = (Vec::new(), Vec::new());
+    let mut take = |mut record: correlate::Record| {
+        let mut line = Vec::new();
+        for sealed in [false, true] {
+            if sealed {
+                keys.seal(&mut record);
+            }
+            shown.push(format!("{record:?}"));
+            sinks::jsonl::line(&record, &mut line).unwrap();
+            lines.push(String::from_utf8(line.clone()).unwrap());
+        }
+    };
+    pipeline::replay(reader, &settings, &Arc::new(generation), &pipeline::RunInfo::default(), &mut take, &|_, _| {})
+        .unwrap();
+    (lines, shown)
 }
 
 fn canaries(seed: u64) -> Canaries {
@@ -87,6 +153,7 @@ fn holds(canaries: &Canaries, exchanges: &[(Vec<u8>, Vec<u8>)]) {
             assert!(!run.of_type("detection").is_empty(), "nothing was detected, so nothing was tested");
             canaries.check(&run);
         }
+        canaries.check_logged(&pcap);
     }
 }
 
@@ -215,6 +282,39 @@ fn secrets_in_messages_stay_inside() {
         exchange(
             format!(r#"{{"jsonrpc":"2.0","id":6,"method":"tools/call","params":{{"name":"note_find","arguments":["{}"]}}}}"#, c.token("arguments that are a list")),
             format!(r#"{{"jsonrpc":"2.0","id":6,"method":"notifications/message","params":{{"level":"info","data":"{}"}}}}"#, c.token("log message")),
+        ),
+        // Names of members, values of every kind, and what stands where events show something.
+        exchange(
+            format!(
+                r#"{{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{{"name":"note_find","arguments":{{"{}":{{"{}":[1,"{}"]}},"x":{}}},"_meta":{{"{}":"{}"}}}},"{}":"{}"}}"#,
+                c.hex("name of an argument"),
+                c.hex("name within an argument"),
+                c.token("value under a name"),
+                c.digits("number"),
+                c.hex("name in _meta"),
+                c.token("value in _meta"),
+                c.hex("name beside the members of JSON-RPC"),
+                c.token("value beside them"),
+            ),
+            format!(
+                r#"{{"jsonrpc":"2.0","id":8,"result":{{"content":[{{"type":"{}","text":"{}","annotations":{{"audience":["{}"]}}}}],"structuredContent":{{"{}":{}}},"_meta":{{"x":"{}"}}}}}}"#,
+                c.token("type of content"),
+                c.token("text of content"),
+                c.token("annotation"),
+                c.hex("name in a structured result"),
+                c.digits("number of a result"),
+                c.token("_meta of a result"),
+            ),
+        ),
+        exchange(
+            format!(r#"{{"jsonrpc":"2.0","id":9,"method":"tools/list","params":{{"cursor":"{}"}}}}"#, c.token("cursor")),
+            format!(
+                r#"{{"jsonrpc":"2.0","id":9,"result":{{"tools":[{{"name":"note_find","title":"{}","description":"{}","inputSchema":{{"type":"object","properties":{{"q":{{"type":"string","default":"{}"}}}}}}}}],"nextCursor":"{}"}}}}"#,
+                c.token("title of a tool"),
+                c.token("description of a tool"),
+                c.token("default in a schema"),
+                c.token("next cursor"),
+            ),
         ),
         // A body that does not parse: raw hits carry excerpts.
         exchange(
@@ -354,6 +454,7 @@ fn secrets_on_event_streams_and_sockets_stay_inside() {
         assert!(run.of_type("detection").len() >= 2);
         c.check(&run);
     }
+    c.check_logged(&pcap);
 }
 
 #[test]

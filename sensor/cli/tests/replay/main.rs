@@ -11,10 +11,12 @@
 mod answers;
 mod canary;
 mod carriers;
+mod catalogues;
 mod corpus;
 mod encrypted;
 mod found;
 mod imitations;
+mod oauth;
 mod policies;
 mod properties;
 mod secrets;

@@ -69,6 +69,29 @@ impl Run {
         Self::read_as(open(path), &settings, &generation)
     }
 
+    /// With servers approved, and policies beside the rules that come with the program.
+    #[allow(dead_code, reason = "the binary of replays uses it")]
+    pub(crate) fn governed(pcap: &[u8], raw: &detect::RawScope, policies: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.pcap");
+        std::fs::write(&path, pcap).unwrap();
+        let text = format!("[pack]\nid = \"test\"\nversion = \"1\"\n{policies}");
+        let own = detect::rules::RuleText { file: "test.toml", text: &text, lists: &|_| Err("none".to_owned()) };
+        let rules = detect::rules::compile(&[detect::rules::builtin().as_slice(), &[own]].concat()).unwrap();
+        let scope = detect::Scope::try_from(raw).unwrap();
+        let generation = Arc::new(detect::Generation { rules, scope, policy: detect::Policy::default() });
+        Self::read_as(open(path), &pipeline::Settings::default(), &generation)
+    }
+
+    /// By these rules, scope and policy.
+    #[allow(dead_code, reason = "the binary of replays uses it")]
+    pub(crate) fn by(pcap: &[u8], generation: detect::Generation) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.pcap");
+        std::fs::write(&path, pcap).unwrap();
+        Self::read_as(open(path), &pipeline::Settings::default(), &Arc::new(generation))
+    }
+
     /// `None` where the bytes are not taken for a capture.
     #[allow(dead_code, reason = "the binary of floods uses it")]
     pub(crate) fn of_any(pcap: &[u8], threads: usize) -> Option<Self> {

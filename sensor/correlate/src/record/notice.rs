@@ -95,6 +95,8 @@ pub enum NoticeCode {
     HoldLimit,
     /// The proxy's own code failed on a request.
     ProxyFault,
+    /// A client calls a provider of models without passing the gateway.
+    LlmGatewayBypassed,
 }
 
 impl NoticeCode {
@@ -130,6 +132,7 @@ impl NoticeCode {
             Self::LeafRate => "leaf_rate",
             Self::HoldLimit => "hold_limit",
             Self::ProxyFault => "proxy_fault",
+            Self::LlmGatewayBypassed => "llm_gateway_bypassed",
         }
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Gathered {
     pub(super) pattern_hit: bool,
     pub(super) now: Timestamp,
     pub(super) dir: Option<Direction>,
+    /// WebSocket messages that are complete, of each direction.
+    pub(super) frames: [u32; 2],
     pub(super) look_alike: Option<LookAlike>,
     /// A message that only MCP sends came.
     pub(super) shown: bool,
@@ -72,9 +74,10 @@ impl News for Gathered {
         };
         if self.update.messages.len() < most {
             let dir = self.dir.unwrap_or(Direction::ToServer);
+            let frame = *dir.of(&self.frames);
             let foreign = matches!(verdict, Verdict::LookAlike(_));
             let content = if foreign { None } else { content(&message) };
-            self.update.messages.push(MessageSeen { ts: self.now, dir, message, verdict, sse, content });
+            self.update.messages.push(MessageSeen { ts: self.now, dir, message, verdict, sse, frame, content });
         } else if most > MAX_UNTOLD {
             self.left_out += 1;
         }

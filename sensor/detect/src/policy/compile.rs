@@ -2,12 +2,13 @@
 
 use super::condition::{ArgumentTest, Condition, Glob, Group};
 use super::decision::PolicyId;
-use super::file::{Many, RawAct, RawArgument, RawGroup, RawMessage, RawPolicy, RawWhen};
+use super::file::{Many, RawAct, RawArgument, RawGroup, RawMessage, RawPolicy, RawStage, RawWhen};
 use super::subject::{Classes, Stage};
 use super::{MAX_POLICIES, Policies, Reach, Rule, actions, template};
 use crate::dlp::{ProfileSet, Profiles};
 use crate::scope::{Cidr, HostPattern};
 use crate::{Action, Confidence};
+use mcp::OAuthStage;
 use net::{Direction, Timestamp};
 use regex_automata::meta::Regex;
 use std::collections::BTreeMap;
@@ -91,12 +92,20 @@ impl<'p> Compiler<'p> {
                 let needs = &mut self.policies.needs;
                 let (mut dlp, mut arguments) = (false, false);
                 walk(&rule.conditions, &mut |condition| {
+                    needs.oauth |= condition.is_of_oauth();
+                    needs.provider |= matches!(condition, Condition::Provider(..));
                     dlp |= matches!(condition, Condition::Dlp(..));
                     arguments |= matches!(condition, Condition::Arguments(..));
+                    needs.tool_classes |= matches!(condition, Condition::ToolClass(_));
                 });
                 let way = rule.way();
                 needs.requests |= arguments || dlp && way != Some(Direction::ToClient);
                 needs.answers |= dlp && way != Some(Direction::ToServer);
+                if rule.log_payload.is_some() {
+                    needs.logs = true;
+                    needs.requests |= way != Some(Direction::ToClient);
+                    needs.answers |= way != Some(Direction::ToServer);
+                }
                 let profiles = rule.all_profiles();
                 for (dir, wanted) in
                     [Direction::ToServer, Direction::ToClient].into_iter().zip(&mut self.policies.wanted)
@@ -149,8 +158,12 @@ impl<'p> Compiler<'p> {
                 "name what is to be redacted: dlp = [\"…\"] in when",
             );
         }
-        if act == RawAct::Filter && !has(|c| matches!(c, Condition::Tool(_))) {
-            return fault(&at_action, "`filter` without tools", "name the tools to be hidden: tool = [\"…\"] in when");
+        if act == RawAct::Filter && !has(|c| matches!(c, Condition::Tool(_) | Condition::ToolClass(_))) {
+            return fault(
+                &at_action,
+                "`filter` without tools",
+                "name the tools to be hidden: tool = [\"…\"] or tool_class = \"destructive\" in when",
+            );
         }
         let redirect_to = match &raw.redirect_to {
             Some(to) => Some(checked(to, actions::location)?),
@@ -200,6 +213,7 @@ impl<'p> Compiler<'p> {
             request_access,
             dry_run: raw.dry_run,
             severity: raw.severity,
+            log_payload: raw.log_payload,
             expires,
             owner: raw.owner,
             reason: raw.reason,
@@ -276,6 +290,9 @@ impl<'p> Compiler<'p> {
                 to.push(make(globs(&all, nocase)?));
             }
         }
+        if let Some(all) = each(when.tool_class)? {
+            to.push(Condition::ToolClass(all.iter().map(|one| (*one.get_ref()).into()).collect()));
+        }
         if let Some(all) = each(when.group)? {
             let mut groups = Vec::new();
             for one in &all {
@@ -339,6 +356,27 @@ impl<'p> Compiler<'p> {
         if let Some(all) = each(when.provider)? {
             let shown = joined(all.iter().map(|one| one.get_ref().as_str()));
             to.push(Condition::Provider(hosts(&all)?, shown));
+        }
+        if let Some(all) = each(when.oauth)? {
+            let stage = |one: &Spanned<RawStage>| match one.get_ref() {
+                RawStage::Metadata => OAuthStage::Metadata,
+                RawStage::Registration => OAuthStage::Registration,
+                RawStage::Authorization => OAuthStage::Authorization,
+                RawStage::Token => OAuthStage::Token,
+            };
+            to.push(Condition::OAuth(all.iter().map(stage).collect()));
+        }
+        for (list, make) in [
+            (when.resource_server, Condition::ResourceServer as fn(Vec<HostPattern>, Box<str>) -> Condition),
+            (when.authorization_server, Condition::AuthorizationServer),
+        ] {
+            if let Some(all) = each(list)? {
+                let shown = joined(all.iter().map(|one| one.get_ref().as_str()));
+                to.push(make(hosts(&all)?, shown));
+            }
+        }
+        if let Some(all) = each(when.client_name)? {
+            to.push(Condition::ClientName(globs(&all, true)?));
         }
         to.extend(when.inner_tools_incomplete.map(Condition::InnerIncomplete));
         to.extend(when.header_mismatch.map(Condition::HeaderMismatch));
@@ -429,6 +467,9 @@ impl Policies {
                 let why = if same { "which says the same" } else { "which says otherwise" };
                 warn(format!("never matches: {} at {}:{} comes first, {why}", first.id, first.file, first.line));
             }
+            if rule.log_payload.is_some() && rule.reach == Reach::Host && rule.action.stops() && !rule.dry_run {
+                warn("log_payload has nothing to log in the proxy: the host is stopped before anything is said".into());
+            }
             if let Some(why) = rule.contradiction() {
                 warn(format!("never matches: {why}"));
             }
@@ -452,7 +493,7 @@ impl Rule {
         let only = |class: Option<Classes>, wanted: C| class == Some(Classes::from(wanted));
         let possible = |all: &[Confidence]| all.iter().all(|c| *c == Confidence::Possible);
         let kinds = |wanted: fn(&Condition) -> bool| self.conditions.iter().any(wanted);
-        let tool = kinds(|c| matches!(c, Condition::Tool(_)));
+        let tool = kinds(|c| matches!(c, Condition::Tool(_) | Condition::ToolClass(_)));
         let (resource, prompt) =
             (kinds(|c| matches!(c, Condition::Resource(_))), kinds(|c| matches!(c, Condition::Prompt(_))));
         match () {

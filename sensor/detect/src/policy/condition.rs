@@ -5,6 +5,8 @@ use crate::dlp::ProfileSet;
 use crate::hosts::{glob_bytes, path_matches};
 use crate::scope::{Cidr, HostPattern};
 use crate::{Confidence, Severity};
+use mcp::OAuthStage;
+use mcp::ToolClass;
 use net::Direction;
 use regex_automata::meta::Regex;
 use std::fmt::Write as _;
@@ -108,6 +110,7 @@ pub(super) enum Condition {
     Uri(Vec<Glob>),
     Method(Vec<Glob>),
     Tool(Vec<Glob>),
+    ToolClass(Vec<ToolClass>),
     Resource(Vec<Glob>),
     Prompt(Vec<Glob>),
     McpClient(Vec<Glob>),
@@ -121,6 +124,12 @@ pub(super) enum Condition {
     Dlp(ProfileSet, Box<str>),
     Arguments(Vec<u16>, Box<str>),
     Provider(Vec<HostPattern>, Box<str>),
+    /// The step of OAuth that a request is.
+    OAuth(Vec<OAuthStage>),
+    /// Host of the MCP resource that an authorisation is for.
+    ResourceServer(Vec<HostPattern>, Box<str>),
+    AuthorizationServer(Vec<HostPattern>, Box<str>),
+    ClientName(Vec<Glob>),
     InnerIncomplete(bool),
     HeaderMismatch(bool),
     /// Not all of these.
@@ -153,6 +162,7 @@ impl Condition {
             Self::Uri(_) => "uri",
             Self::Method(_) => "method",
             Self::Tool(_) => "tool",
+            Self::ToolClass(_) => "tool_class",
             Self::Resource(_) => "resource",
             Self::Prompt(_) => "prompt",
             Self::McpClient(_) => "mcp_client",
@@ -166,10 +176,19 @@ impl Condition {
             Self::Dlp(..) => "dlp",
             Self::Arguments(..) => "arguments",
             Self::Provider(..) => "provider",
+            Self::OAuth(_) => "oauth",
+            Self::ResourceServer(..) => "resource_server",
+            Self::AuthorizationServer(..) => "authorization_server",
+            Self::ClientName(_) => "client_name",
             Self::InnerIncomplete(_) => "inner_tools_incomplete",
             Self::HeaderMismatch(_) => "header_mismatch",
             Self::Not(_) => "not",
         }
+    }
+
+    /// Whether it is about the way to an access token.
+    pub(super) const fn is_of_oauth(&self) -> bool {
+        matches!(self, Self::OAuth(_) | Self::ResourceServer(..) | Self::AuthorizationServer(..) | Self::ClientName(_))
     }
 
     /// How much must be known to say.
@@ -222,6 +241,7 @@ impl Condition {
             Self::Uri(globs) => globs.iter().any(|glob| uri_matches(&glob.text, subject.host, subject.path)),
             Self::Method(globs) => any(globs, text(|f| f.method)),
             Self::Tool(globs) => any(globs, text(|f| f.tool)),
+            Self::ToolClass(wanted) => facet.and_then(|f| f.class).is_some_and(|is| wanted.contains(&is)),
             Self::Resource(globs) => any(globs, text(|f| f.resource)),
             Self::Prompt(globs) => any(globs, text(|f| f.prompt)),
             Self::McpClient(globs) => any(globs, subject.mcp_client),
@@ -237,10 +257,34 @@ impl Condition {
             Self::Provider(patterns, _) => {
                 subject.provider.iter().any(|url| patterns.iter().any(|pattern| pattern.matches(host_of(url))))
             }
+            Self::OAuth(wanted) => subject.oauth.is_some_and(|oauth| wanted.contains(&oauth.stage)),
+            Self::ResourceServer(patterns, _) => subject.oauth.is_some_and(|oauth| {
+                oauth.resources.iter().any(|url| patterns.iter().any(|pattern| pattern.matches(host_of(url))))
+            }),
+            Self::AuthorizationServer(patterns, _) => subject
+                .oauth
+                .is_some_and(|oauth| patterns.iter().any(|pattern| pattern.matches(host_of(&oauth.server)))),
+            Self::ClientName(globs) => any(globs, subject.oauth.and_then(|oauth| oauth.client_name.as_deref())),
             Self::InnerIncomplete(wanted) => of(|f| f.inner_incomplete) == *wanted,
             Self::HeaderMismatch(wanted) => subject.header_mismatch == *wanted,
         };
         met.into()
+    }
+
+    /// Whether a message may meet it of which nothing but the message is known; its method, and what it is about, are
+    /// not known of an answer.
+    pub(super) fn allows(&self, facet: &Facet<'_>) -> bool {
+        let named = |globs: &[Glob], text: Option<&str>| facet.method.is_none() || any(globs, text);
+        match self {
+            Self::Method(globs) => named(globs, facet.method),
+            Self::Tool(globs) => named(globs, facet.tool),
+            Self::Resource(globs) => named(globs, facet.resource),
+            Self::Prompt(globs) => named(globs, facet.prompt),
+            Self::Message(wanted) => facet.dir.is_none_or(|dir| wanted.contains(&dir)),
+            Self::Dlp(wanted, _) => !facet.dlp.intersection(*wanted).is_empty(),
+            Self::Arguments(wanted, _) => facet.arguments.iter().any(|met| wanted.contains(met)),
+            _ => true,
+        }
     }
 
     /// What it says, for people.
@@ -269,6 +313,7 @@ impl Condition {
             Self::Uri(_) => format!("{}{}", subject.host, subject.path),
             Self::Method(_) => some(facet.method),
             Self::Tool(_) => some(facet.tool),
+            Self::ToolClass(_) => some(facet.class.map(ToolClass::word)),
             Self::Resource(_) => some(facet.resource),
             Self::Prompt(_) => some(facet.prompt),
             Self::McpClient(_) => some(subject.mcp_client),
@@ -285,6 +330,13 @@ impl Condition {
             Self::Dlp(..) => count(facet.dlp.iter().count(), "profile"),
             Self::Arguments(..) => count(facet.arguments.len(), "test met"),
             Self::Provider(..) => subject.provider.iter().map(|url| host_of(url)).collect::<Vec<_>>().join(", "),
+            Self::OAuth(_) => some(subject.oauth.map(|oauth| oauth.stage.word())),
+            Self::ResourceServer(..) => {
+                let all = subject.oauth.map(|oauth| oauth.resources.iter().map(|url| host_of(url)).collect::<Vec<_>>());
+                all.unwrap_or_default().join(", ")
+            }
+            Self::AuthorizationServer(..) => some(subject.oauth.map(|oauth| host_of(&oauth.server))),
+            Self::ClientName(_) => some(subject.oauth.and_then(|oauth| oauth.client_name.as_deref())),
             Self::InnerIncomplete(_) => facet.inner_incomplete.to_string(),
             Self::HeaderMismatch(_) => subject.header_mismatch.to_string(),
             Self::Not(all) => all.iter().map(|c| c.found(subject, Some(&facet))).collect::<Vec<_>>().join("; "),
@@ -298,9 +350,13 @@ impl Condition {
             (Self::Classification(mine, _), Self::Classification(theirs, _)) => mine.and(*theirs) == *theirs,
             (Self::Confidence(mine), Self::Confidence(theirs)) => theirs.iter().all(|t| mine.contains(t)),
             (Self::Severity(mine), Self::Severity(theirs)) => theirs.iter().all(|t| mine.contains(t)),
-            (Self::Host(mine, _), Self::Host(theirs, _)) | (Self::Provider(mine, _), Self::Provider(theirs, _)) => {
+            (Self::Host(mine, _), Self::Host(theirs, _))
+            | (Self::Provider(mine, _), Self::Provider(theirs, _))
+            | (Self::ResourceServer(mine, _), Self::ResourceServer(theirs, _))
+            | (Self::AuthorizationServer(mine, _), Self::AuthorizationServer(theirs, _)) => {
                 theirs.iter().all(|t| mine.contains(t))
             }
+            (Self::OAuth(mine), Self::OAuth(theirs)) => theirs.iter().all(|t| mine.contains(t)),
             (Self::Port(mine), Self::Port(theirs)) => theirs.iter().all(|t| mine.contains(t)),
             (Self::Path(m), Self::Path(t))
             | (Self::Uri(m), Self::Uri(t))
@@ -312,9 +368,11 @@ impl Condition {
             | (Self::McpClient(m), Self::McpClient(t))
             | (Self::McpServer(m), Self::McpServer(t))
             | (Self::Revision(m), Self::Revision(t))
+            | (Self::ClientName(m), Self::ClientName(t))
             | (Self::User(m), Self::User(t)) => globs(m, t),
             (Self::Group(mine), Self::Group(theirs)) => theirs.iter().all(|t| mine.iter().any(|m| m.id == t.id)),
             (Self::Client(mine, _), Self::Client(theirs, _)) => theirs.iter().all(|t| mine.contains(t)),
+            (Self::ToolClass(mine), Self::ToolClass(theirs)) => theirs.iter().all(|t| mine.contains(t)),
             (Self::Direction(mine), Self::Direction(theirs)) => theirs.iter().all(|t| mine.contains(t)),
             (Self::Message(mine), Self::Message(theirs)) => theirs.iter().all(|t| mine.contains(t)),
             (Self::Dlp(mine, _), Self::Dlp(theirs, _)) => mine.intersection(*theirs) == *theirs,
@@ -358,7 +416,10 @@ impl std::fmt::Display for Condition {
             | Self::Client(_, shown)
             | Self::Dlp(_, shown)
             | Self::Arguments(_, shown)
+            | Self::ResourceServer(_, shown)
+            | Self::AuthorizationServer(_, shown)
             | Self::Provider(_, shown) => return f.write_str(shown),
+            Self::OAuth(all) => list(&mut all.iter().map(|stage| stage.word().to_owned())),
             Self::Confidence(all) => list(&mut all.iter().map(|c| c.word().to_owned())),
             Self::Severity(all) => list(&mut all.iter().map(|s| format!("{s:?}").to_lowercase())),
             Self::Port(all) => list(&mut all.iter().map(u16::to_string)),
@@ -372,8 +433,10 @@ impl std::fmt::Display for Condition {
             | Self::McpClient(all)
             | Self::McpServer(all)
             | Self::Revision(all)
+            | Self::ClientName(all)
             | Self::User(all) => list(&mut all.iter().map(|glob| glob.text.to_string())),
             Self::Group(all) => list(&mut all.iter().map(|group| group.id.to_string())),
+            Self::ToolClass(all) => list(&mut all.iter().map(|class| class.word().to_owned())),
             Self::Direction(all) => list(&mut all.iter().map(|word| (*word).to_owned())),
             Self::Message(all) => list(&mut all.iter().map(|dir| way(*dir).to_owned())),
             Self::InnerIncomplete(wanted) | Self::HeaderMismatch(wanted) => return write!(f, "{wanted}"),

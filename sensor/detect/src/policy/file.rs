@@ -1,6 +1,6 @@
 //! `[[policy]]` and `[[group]]` as written.
 
-use crate::{Classification, Confidence, Severity};
+use crate::{Classification, Confidence, LogPayload, Severity};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,6 +23,7 @@ pub(crate) struct RawPolicy {
     pub(super) dry_run: bool,
     #[serde(default)]
     pub(super) severity: Severity,
+    pub(super) log_payload: Option<LogPayload>,
     pub(super) expires: Option<Spanned<toml::value::Datetime>>,
     #[serde(default)]
     pub(super) owner: String,
@@ -64,6 +65,7 @@ pub(super) struct RawWhen {
     pub(super) uri: Option<Many<String>>,
     pub(super) method: Option<Many<String>>,
     pub(super) tool: Option<Many<String>>,
+    pub(super) tool_class: Option<Many<RawToolClass>>,
     pub(super) resource: Option<Many<String>>,
     pub(super) prompt: Option<Many<String>>,
     pub(super) mcp_client: Option<Many<String>>,
@@ -77,9 +79,34 @@ pub(super) struct RawWhen {
     pub(super) dlp: Option<Many<String>>,
     pub(super) arguments: Option<Many<RawArgument>>,
     pub(super) provider: Option<Many<String>>,
+    pub(super) oauth: Option<Many<RawStage>>,
+    pub(super) resource_server: Option<Many<String>>,
+    pub(super) authorization_server: Option<Many<String>>,
+    pub(super) client_name: Option<Many<String>>,
     pub(super) inner_tools_incomplete: Option<bool>,
     pub(super) header_mismatch: Option<bool>,
     pub(super) not: Option<Box<RawWhen>>,
+}
+
+/// What a tool says it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawToolClass {
+    Read,
+    Write,
+    Destructive,
+    Unknown,
+}
+
+impl From<RawToolClass> for mcp::ToolClass {
+    fn from(raw: RawToolClass) -> Self {
+        match raw {
+            RawToolClass::Read => Self::Read,
+            RawToolClass::Write => Self::Write,
+            RawToolClass::Destructive => Self::Destructive,
+            RawToolClass::Unknown => Self::Unknown,
+        }
+    }
 }
 
 /// Direction of a flow.
@@ -109,6 +136,16 @@ impl RawDirection {
 pub(super) enum RawMessage {
     Request,
     Answer,
+}
+
+/// A step of OAuth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawStage {
+    Metadata,
+    Registration,
+    Authorization,
+    Token,
 }
 
 /// One test of an argument.

@@ -22,8 +22,9 @@ pub(crate) use compile::{Compiler, Fault};
 pub(crate) use file::{RawGroup, RawPolicy};
 
 use crate::dlp::ProfileSet;
-use crate::{Action, Classification, Severity};
+use crate::{Action, Classification, LogPayload, Severity};
 use condition::{Answer, Condition};
+use mcp::ToolClass;
 use net::{Direction, Timestamp};
 use std::sync::Arc;
 
@@ -60,6 +61,8 @@ pub struct Rule {
     pub dry_run: bool,
     /// How bad it is at least that it matched.
     pub severity: Severity,
+    /// How the messages that it decides about are logged, if they are.
+    pub log_payload: Option<LogPayload>,
     /// From when on it does not match any more.
     pub expires: Option<Timestamp>,
     /// Who answers for it, why it is there, and where that was agreed; each may be empty.
@@ -140,6 +143,11 @@ impl Rule {
         tried
     }
 
+    /// Whether it may decide about a message of which nothing else is known, so that it is to be logged in that form.
+    fn may_log(&self, facet: &Facet<'_>, form: LogPayload) -> bool {
+        self.log_payload == Some(form) && self.conditions.iter().all(|condition| condition.allows(facet))
+    }
+
     /// What only resembles MCP is nobody's business, unless somebody says so.
     fn names_look_alikes(&self) -> bool {
         let named = |c: &Condition| matches!(c, Condition::Classification(classes, _) if classes.has(Classification::LookAlike));
@@ -173,13 +181,22 @@ pub struct Policies {
 
 /// What must be read of messages so that policies can be decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for or is not")]
 pub struct Needs {
     /// Values of arguments, or profiles of data, of what goes to servers.
     pub requests: bool,
     /// Profiles of data in what comes back.
     pub answers: bool,
+    /// Which authorisation a request is a step of.
+    pub oauth: bool,
+    /// MCP servers that the provider of a model is told to use.
+    pub provider: bool,
     /// Answers may be changed or stopped.
     pub acts_on_answers: bool,
+    /// Messages may have to be logged.
+    pub logs: bool,
+    /// What tools say they do.
+    pub tool_classes: bool,
 }
 
 impl Policies {
@@ -224,8 +241,8 @@ impl Policies {
     }
 
     /// The policy that hides a tool from lists, in earnest: the first that would match its call, if its action is `filter`.
-    pub fn hides(&self, subject: &Subject<'_>, tool: &str) -> Option<&Rule> {
-        let called = Facet::call_of(tool);
+    pub fn hides(&self, subject: &Subject<'_>, tool: &str, class: ToolClass) -> Option<&Rule> {
+        let called = Facet::call_of(tool, class);
         let first = self.rules.iter().find(|rule| rule.verdict(subject, Some(&called)) == Verdict::Matches)?;
         Some(first).filter(|rule| rule.action == Action::Filter && !rule.dry_run)
     }
@@ -247,6 +264,19 @@ impl Policies {
             }
         }
         Decision { expired, ..otherwise() }
+    }
+
+    /// Whether one of them may ask for a message to be logged in that form, as far as the message alone says.
+    pub(crate) fn may_log(&self, facet: &Facet<'_>, form: LogPayload) -> bool {
+        self.rules.iter().any(|rule| rule.may_log(facet, form))
+    }
+
+    /// The policy that has a message logged: the first that matches one of its facets, if it asks for that.
+    pub fn logs(&self, subject: &Subject<'_>, facets: &[Facet<'_>]) -> Option<(&Rule, LogPayload)> {
+        facets.iter().find_map(|facet| {
+            let first = self.rules.iter().find(|rule| rule.verdict(subject, Some(facet)) == Verdict::Matches)?;
+            Some((first, first.log_payload?))
+        })
     }
 
     /// What is sure before more is known: the first policy that matches, whatever comes. `None` where that depends on more.

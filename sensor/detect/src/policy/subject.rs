@@ -1,7 +1,8 @@
 //! What policies are held against.
 
 use crate::dlp::ProfileSet;
-use crate::{Classification, Confidence, Content, Severity, Signal};
+use crate::{Authorization, Classification, Confidence, Content, Severity, Signal};
+use mcp::ToolClass;
 use net::{Direction, Timestamp};
 use std::net::IpAddr;
 
@@ -84,6 +85,8 @@ pub struct Subject<'a> {
     pub revisions: &'a [&'a str],
     /// MCP servers that the provider of a model is told to use.
     pub provider: &'a [String],
+    /// The authorisation that it is a step of, where that is for a server of MCP.
+    pub oauth: Option<&'a Authorization>,
     /// An `Mcp-*` header contradicts the body.
     pub header_mismatch: bool,
 }
@@ -104,6 +107,8 @@ pub struct Facet<'a> {
     pub method: Option<&'a str>,
     /// Tool that is called, or called by a program that is given to another.
     pub tool: Option<&'a str>,
+    /// What that tool says it does; `None` where there is none, or nobody looked it up.
+    pub class: Option<ToolClass>,
     /// URI of a resource.
     pub resource: Option<&'a str>,
     /// Name of a prompt.
@@ -131,6 +136,7 @@ impl Facet<'_> {
             dir: Some(dir),
             method,
             tool: of("tools/call"),
+            class: None,
             resource: name.filter(|_| method.is_some_and(|method| method.starts_with("resources/"))),
             prompt: of("prompts/get"),
             inner_incomplete: content.is_some_and(|content| content.inner_incomplete),
@@ -142,9 +148,17 @@ impl Facet<'_> {
         to.extend(inner.iter().map(|tool| Facet { tool: Some(tool), inner_incomplete: false, ..outer }));
     }
 
-    /// A call of a tool of which nothing but its name is known.
-    pub(super) fn call_of(tool: &str) -> Facet<'_> {
-        Facet { dir: Some(Direction::ToServer), method: Some("tools/call"), tool: Some(tool), ..Facet::default() }
+    /// Has every tool that is called looked up.
+    pub fn classify(facets: &mut [Self], mut class: impl FnMut(&str) -> ToolClass) {
+        for facet in facets {
+            facet.class = facet.tool.map(&mut class);
+        }
+    }
+
+    /// A call of a tool of which nothing is known but its name and what it says it does.
+    pub(super) fn call_of(tool: &str, class: ToolClass) -> Facet<'_> {
+        let (dir, method) = (Some(Direction::ToServer), Some("tools/call"));
+        Facet { dir, method, tool: Some(tool), class: Some(class), ..Facet::default() }
     }
 
     /// Whether a tool is called by it.

@@ -31,6 +31,7 @@ fn subject() -> Subject<'static> {
         mcp_server: Some("Vendor Tools"),
         revisions: &["2025-11-25"],
         provider: &[],
+        oauth: None,
         header_mismatch: false,
     }
 }

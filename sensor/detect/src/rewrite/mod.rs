@@ -12,8 +12,9 @@ pub use events::{Splitter, data_of, with_data};
 
 use crate::content::holds_data;
 use crate::dlp::{ProfileSet, Profiles};
-use mcp::{Limits, Reader, Value, Walker, utf8_form};
+use mcp::{Limits, Reader, ToolClass, Value, Walker, utf8_form};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Most values of one message that are kept beside the text, to find them again in its head.
@@ -102,19 +103,26 @@ pub fn redact(profiles: &Profiles, wanted: ProfileSet, message: &[u8]) -> Option
     (!cuts.is_empty()).then(|| Redacted { text: cuts.apply(message), values })
 }
 
-/// One answer in UTF-8 without those of its tools that are `hidden` by one of the names they have, and never to be kept for
-/// others than who asked. `None` where it has no such tool.
-pub fn filter_tools(answer: &[u8], hidden: &mut dyn FnMut(&str) -> bool) -> Option<Vec<u8>> {
-    let (mut walker, mut inner) = (Walker::default(), Walker::default());
+/// One answer in UTF-8 without those of its tools that are `hidden`, by one of the names they have and what they say they
+/// do, and never to be kept for others than who asked. `None` where it has no such tool. Where a name is offered several
+/// times the worst counts for all.
+pub fn filter_tools(answer: &[u8], hidden: &mut dyn FnMut(&str, ToolClass) -> bool) -> Option<Vec<u8>> {
+    let mut walker = Walker::default();
+    let mut worst: HashMap<String, ToolClass> = HashMap::new();
+    let mut learn = |tool: mcp::Tool| {
+        for name in tool.names {
+            let class = worst.entry(name).or_default();
+            *class = tool.class.max(*class);
+        }
+    };
+    let _ = walker.removals(answer, &mut |path| path.is(TOOLS), &mut |_, tool| {
+        mcp::read_tool(tool).into_iter().for_each(&mut learn);
+        false
+    });
     let removals = walker.removals(answer, &mut |path| path.is(TOOLS), &mut |_, tool| {
-        let mut gone = false;
-        let _ = inner.walk(tool, &mut |leaf| {
-            if let (Value::Text(name), false) = (leaf.value, leaf.is_name) {
-                // Of members of one name some receivers keep the first, and some the last.
-                gone |= leaf.path.is("/name") && hidden(name);
-            }
-        });
-        gone
+        // Of members of one name some receivers keep the first, and some the last.
+        let names = mcp::read_tool(tool).map(|tool| tool.names).unwrap_or_default();
+        names.iter().any(|name| hidden(name, worst.get(name).copied().unwrap_or_default()))
     });
     let removals = removals.ok().filter(|removals| !removals.is_empty())?;
     let mut cuts = Cuts::default();

@@ -48,7 +48,7 @@ fn hits_become_markers_wherever_data_stands_and_the_frame_of_a_message_is_let_be
 #[test]
 fn hidden_tools_go_with_their_commas_and_the_rest_of_an_answer_stays() {
     let hide = |text: &str| {
-        let left = filter_tools(text.as_bytes(), &mut |name| name.starts_with("no"));
+        let left = filter_tools(text.as_bytes(), &mut |name, _| name.starts_with("no"));
         left.map(|left| String::from_utf8(left).unwrap())
     };
     for (before, after) in [
@@ -194,7 +194,7 @@ proptest! {
             change(&bytes, &offsets, &mut |_, _| new.clone());
         }
         redact(rules.dlp(), wanted, &bytes);
-        filter_tools(&bytes, &mut |_| true);
+        filter_tools(&bytes, &mut |_, _| true);
         with_data(&bytes, &data_of(&bytes, true).unwrap_or_default(), true);
     }
 
@@ -219,7 +219,7 @@ proptest! {
         let before = message(tools.iter().map(tool).collect());
         let after = message(tools.iter().filter(|(hidden, _)| !hidden).map(tool).collect());
         let text = if pretty { serde_json::to_string_pretty(&before) } else { serde_json::to_string(&before) }.unwrap();
-        let left = filter_tools(text.as_bytes(), &mut |name| name == "no");
+        let left = filter_tools(text.as_bytes(), &mut |name, _| name == "no");
         prop_assert_eq!(left.is_some(), before != after);
         let left: Json = serde_json::from_slice(&left.unwrap_or(text.into_bytes())).unwrap();
         prop_assert_eq!(left, after);

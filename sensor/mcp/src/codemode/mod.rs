@@ -17,7 +17,7 @@ mod uses;
 #[cfg(test)]
 mod tests;
 
-pub use query::{CodeMode, PROGRAM_MEMBERS, code_mode, is_code_mode, looks_like_program};
+pub use query::{CodeMode, PROGRAM_MEMBERS, code_mode, looks_like_program, shows_two_tools};
 
 /// Longest program that is read, in bytes.
 pub const MAX_PROGRAM: usize = 1 << 20;
@@ -70,5 +70,5 @@ pub fn fuzz_codemode(data: &[u8]) {
     assert!(program.tools.len() <= MAX_TOOLS, "tools outgrew their limit");
     assert!(program.tools.iter().all(|tool| tool.len() <= MAX_NAME), "a name outgrew its limit");
     let _ = looks_like_program(&source);
-    let _ = code_mode(&source, Some(&source));
+    let _ = code_mode(&source, shows_two_tools(&source));
 }

@@ -1,5 +1,7 @@
 //! Which tools take a program.
 
+use crate::path::query_of;
+
 /// The members of the arguments that hold the program, as the servers we know call them.
 pub const PROGRAM_MEMBERS: [&str; 6] = ["code", "script", "program", "source", "javascript", "typescript"];
 
@@ -17,15 +19,16 @@ pub enum CodeMode {
     Yes,
 }
 
-/// Whether a tool of this name takes a program, on a server that was asked with this query (without its `?`).
+/// Whether a tool of this name takes a program; `two_tools` says that the server was asked to [show two tools
+/// alone](shows_two_tools).
 ///
 /// `portal_codemode_search` and its like and `code` do; `search` and `execute` do on a server asked to show these two
 /// alone, and perhaps elsewhere.
-pub fn code_mode(tool: &str, query: Option<&str>) -> CodeMode {
+pub fn code_mode(tool: &str, two_tools: bool) -> CodeMode {
     match tool {
         "portal_codemode_search" | "portal_codemode_execute" | "codemode" | "code" => CodeMode::Yes,
         "search" | "execute" | "portal_query_tools" | "portal_execute" => {
-            if query.is_some_and(asks_for_two_tools) {
+            if two_tools {
                 CodeMode::Yes
             } else {
                 CodeMode::Perhaps
@@ -36,13 +39,10 @@ pub fn code_mode(tool: &str, query: Option<&str>) -> CodeMode {
     }
 }
 
-/// Whether [`code_mode`] is sure.
-pub fn is_code_mode(tool: &str, query: Option<&str>) -> bool {
-    code_mode(tool, query) == CodeMode::Yes
-}
-
-/// `codemode=search_and_execute`, or `optimize_context=search_and_execute` as portals once called it.
-fn asks_for_two_tools(query: &str) -> bool {
+/// Whether a request target asks its server to show `search` and `execute` in place of all tools:
+/// `codemode=search_and_execute` in its query, or `optimize_context=search_and_execute` as portals once called it.
+pub fn shows_two_tools(target: &str) -> bool {
+    let Some(query) = query_of(target) else { return false };
     query.split('&').filter_map(|pair| pair.split_once('=')).any(|(name, value)| {
         matches_decoded(value, "search_and_execute")
             && (matches_decoded(name, "codemode") || matches_decoded(name, "optimize_context"))

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use super::lex::Lexer;
 use super::token::Kind;
 use super::{
-    CodeMode, MAX_PROGRAM, MAX_TOOLS, PROGRAM_MEMBERS, code_mode, fuzz_codemode, inner_tools, is_code_mode,
-    looks_like_program,
+    CodeMode, MAX_PROGRAM, MAX_TOOLS, PROGRAM_MEMBERS, code_mode, fuzz_codemode, inner_tools, looks_like_program,
+    shows_two_tools,
 };
 
 /// The tools of a program, `+` behind them where there may be others.
@@ -254,8 +254,8 @@ fn a_program_is_known_by_its_tool_or_by_the_query() {
         ("read_file", Some("codemode=search_and_execute"), CodeMode::No),
         ("Code", None, CodeMode::No),
     ] {
-        assert_eq!(code_mode(tool, query), want, "{tool} {query:?}");
-        assert_eq!(is_code_mode(tool, query), want == CodeMode::Yes);
+        let target = query.map_or_else(|| "/mcp".to_owned(), |query| format!("/mcp?{query}#codemode=x"));
+        assert_eq!(code_mode(tool, shows_two_tools(&target)), want, "{tool} {query:?}");
     }
     assert!(PROGRAM_MEMBERS.contains(&"code"));
     assert!(looks_like_program("async () => { return await codemode.a() }"));

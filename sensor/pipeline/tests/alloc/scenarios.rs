@@ -44,7 +44,7 @@ pub(crate) const ALL: &[Scenario] = &[
         traffic: || packed_json("zstd", ZSTD),
     },
     Scenario { name: "posted JSON", unit: "exchange", allowed: 3.1, traffic: posted_json },
-    Scenario { name: "posted form", unit: "exchange", allowed: 0.03, traffic: posted_form },
+    Scenario { name: "posted form", unit: "exchange", allowed: 2.1, traffic: posted_form },
     Scenario { name: "no body (304, HEAD)", unit: "exchange", allowed: 0.03, traffic: no_body },
     Scenario { name: "event stream", unit: "event", allowed: 1.05, traffic: event_stream },
     Scenario { name: "websocket", unit: "message", allowed: 0.03, traffic: web_socket },

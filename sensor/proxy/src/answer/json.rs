@@ -2,7 +2,7 @@
 
 use super::refusal;
 use crate::inspect::Ruling;
-use mcp::Id;
+use mcp::{Id, ProviderApi};
 use serde_json::{Value, json};
 
 /// `code` of our JSON-RPC errors. MCP (2026-07-28) keeps -32099 to -32020 for itself, lets nobody take new codes from
@@ -24,6 +24,43 @@ pub(super) fn errors(ruling: &Ruling) -> String {
 /// The error for what waits for no answer. It has no `id` at all: `null` would be one that MCP does not know.
 pub(super) fn error_without_id(ruling: &Ruling) -> String {
     json!({ "jsonrpc": "2.0", "error": error(ruling) }).to_string()
+}
+
+/// The error of a call of a model, in the shape that its interface has for it.
+pub(super) fn model(ruling: &Ruling, api: ProviderApi) -> String {
+    let text = plain(&refusal::message(ruling), usize::MAX);
+    let mut error = json!({ "message": text, "by": super::NAME, "policy": ruling.decision.policy.as_str() });
+    let (words, around): (&[(&str, Value)], _) = match api {
+        ProviderApi::OpenAi => {
+            (&[("type", json!("permission_error")), ("param", Value::Null), ("code", json!("blocked_by_policy"))], None)
+        }
+        ProviderApi::Anthropic => (&[("type", json!("permission_error"))], Some("error")),
+        ProviderApi::Gemini => (&[("code", json!(403)), ("status", json!("PERMISSION_DENIED"))], None),
+    };
+    if let Some(members) = error.as_object_mut() {
+        members.extend(words.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    }
+    let mut whole = json!({ "error": error });
+    if let (Some(kind), Some(members)) = (around, whole.as_object_mut()) {
+        members.insert("type".to_owned(), Value::from(kind));
+    }
+    whole.to_string()
+}
+
+/// An error of OAuth (RFC 6749 section 5.2).
+pub(super) fn oauth(ruling: &Ruling, error: &str) -> String {
+    let text = plain(&refusal::message(ruling), usize::MAX);
+    let mut whole = json!({ "error": error, "error_description": described(&text) });
+    let place = refusal::access(ruling).or(refusal::location(ruling));
+    if let (Some(place), Some(members)) = (place, whole.as_object_mut()) {
+        members.insert("error_uri".to_owned(), Value::from(place));
+    }
+    whole.to_string()
+}
+
+/// A description as RFC 6749 section 5.2 lets it be: printable ASCII without quotes and backslashes.
+fn described(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\') { c } else { '?' }).collect()
 }
 
 /// A failure, for programs.

@@ -7,6 +7,7 @@
 
 mod accept;
 mod json;
+mod oauth;
 mod own;
 mod page;
 mod refusal;
@@ -16,7 +17,7 @@ mod tests;
 pub(crate) use own::{login, pac, root, too_many, unknown};
 
 use crate::failure::Failure;
-use crate::inspect::Ruling;
+use crate::inspect::{Ruling, Speech};
 use accept::Accept;
 use bytes::Bytes;
 use http::header::{
@@ -24,7 +25,7 @@ use http::header::{
     UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 
 /// Name of the proxy in `Proxy-Status` (RFC 9209 section 2).
 const NAME: &str = "mcp-sensor";
@@ -101,7 +102,7 @@ fn quoted(text: &str) -> String {
 
 /// The answer in place of what a ruling stops.
 pub(crate) fn ruling(ruling: &Ruling, request: &Parts) -> Response<Bytes> {
-    with_status(refused(ruling, &request.headers), "http_request_denied", Some(ruling.decision.policy.as_str()))
+    with_status(refused(ruling, request), "http_request_denied", Some(ruling.decision.policy.as_str()))
 }
 
 /// The JSON text that tells a WebSocket client what was stopped: one message.
@@ -114,7 +115,13 @@ pub(crate) fn websocket_reason(ruling: &Ruling) -> String {
     json::plain(&refusal::message(ruling), MAX_REASON)
 }
 
-fn refused(ruling: &Ruling, headers: &HeaderMap) -> Response<Bytes> {
+fn refused(ruling: &Ruling, request: &Parts) -> Response<Bytes> {
+    let headers = &request.headers;
+    match ruling.speech {
+        Speech::Rpc => {}
+        Speech::OAuth(stage) => return oauth::refused(ruling, stage, request),
+        Speech::Model(api) => return respond(StatusCode::FORBIDDEN, Media::Json, json::model(ruling, api)),
+    }
     let accept = Accept::of(headers);
     let upgrade = headers.contains_key(UPGRADE);
     // The value comes from the configuration alone, which was checked. What is no header field is told in words.
@@ -159,6 +166,7 @@ const fn proxy_error(failure: &Failure) -> &'static str {
     match failure {
         Failure::UpstreamProxy(_) => "destination_unavailable",
         Failure::Misdirected { .. } => "http_request_denied",
+        Failure::HandshakeReset(..) => "connection_terminated",
         _ => failure.reason(),
     }
 }

@@ -1,6 +1,6 @@
 //! What an answer says of a ruling.
 
-use crate::inspect::{Cause, Ruling, Stage};
+use crate::inspect::{Cause, Ruling, Speech, Stage};
 use detect::Classification;
 use mcp::{Id, Kind};
 use std::fmt::Write as _;
@@ -53,6 +53,9 @@ pub(super) fn text(ruling: &Ruling) -> String {
             format!("Blocked: what {host} answered must not pass.")
         }
         (Cause::Policy, None, Classification::Denied) => format!("Blocked: {host} is a denied MCP server."),
+        (Cause::Policy, None, Classification::SanctionedDirect) if matches!(ruling.speech, Speech::Model(_)) => {
+            format!("Blocked: {host} is to be called through the company gateway for models.")
+        }
         (Cause::Policy, None, Classification::SanctionedDirect) => {
             format!("Blocked: {host} is to be reached through the company MCP portal.")
         }

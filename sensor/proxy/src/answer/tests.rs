@@ -281,6 +281,7 @@ fn each_failure_has_a_registered_word_and_its_own_status() {
         (Failure::Resolve(text(), text()), 502, "dns_error"),
         (Failure::Connect(text(), text()), 502, "connection_refused"),
         (Failure::Timeout(text()), 504, "connection_timeout"),
+        (Failure::HandshakeReset(text(), text()), 502, "connection_terminated"),
         (Failure::UpstreamProxy(text()), 502, "destination_unavailable"),
         (Failure::Loop, 508, "proxy_loop_detected"),
         (Failure::Misdirected { asked: text(), connected: text() }, 421, "http_request_denied"),

@@ -3,14 +3,14 @@
 use super::conversations::{Peers, Spot};
 use super::plan::{Asks, Heard, Plan};
 use super::rewrite::Rewrites;
-use super::ruling::{Cause, MAX_MESSAGES, Ruling, Said, Stage};
+use super::ruling::{Cause, MAX_MESSAGES, Ruling, Said, Speech, Stage};
 use crate::clock;
 use crate::conn::Conn;
 use detect::{
-    Assessment, Classification, Confidence, Content, Decision, Facet, Generation, Judge, MessageSeen, RequestSeen,
-    Subject, Update,
+    Assessment, Authorization, Classification, Confidence, Content, Decision, Facet, Generation, Judge, MessageSeen,
+    RequestSeen, Subject, Update,
 };
-use mcp::Kind;
+use mcp::{Kind, ProviderApi};
 use net::Direction;
 use std::sync::Arc;
 
@@ -48,6 +48,11 @@ pub(super) struct Case {
     /// A header contradicts one of them.
     pub(super) mismatch: bool,
     pub(super) peers: Peers,
+    /// The authorisation for an MCP server that it is a step of.
+    pub(super) authorization: Option<Box<Authorization>>,
+    /// MCP servers that the provider of a model is told to use.
+    provider: Vec<String>,
+    api: Option<ProviderApi>,
     pub(super) rewrites: Rewrites,
 }
 
@@ -79,6 +84,9 @@ impl Case {
             spoken: Vec::new(),
             mismatch: false,
             peers: Peers::default(),
+            authorization: None,
+            provider: Vec::new(),
+            api: None,
             rewrites: Rewrites::default(),
         }
     }
@@ -90,14 +98,42 @@ impl Case {
             self.request = Some(Box::new(request.clone()));
         }
         self.meet(update);
+        if let Some(provider) = update.document.as_deref().and_then(|document| document.provider.as_deref()) {
+            for url in provider.servers.iter().filter_map(|server| server.url.as_ref()) {
+                if !self.provider.contains(url) && self.provider.len() < mcp::MAX_PROVIDER_SERVERS {
+                    self.provider.push(url.clone());
+                }
+            }
+            self.api = self.api.or(provider.api);
+        }
         if let Some(endpoint) = &update.endpoint {
             self.learn_endpoint(endpoint.key);
+        }
+        if self.plan.classes {
+            self.learn_tools(conn, update);
         }
         for seen in &update.messages {
             match seen.dir {
                 Direction::ToServer => self.hear(conn, seen),
                 Direction::ToClient if self.plan.answers => self.hear_answer(conn, seen),
                 Direction::ToClient => {}
+            }
+        }
+    }
+
+    /// The server that is spoken to, as tools are remembered by.
+    fn server(&self, conn: &Conn) -> u128 {
+        let spot = Spot::Path(conn.host(), conn.authority.port, self.plan.path());
+        conn.thread.shared.conversations.server_of(&spot, self.plan.endpoint.as_ref(), clock::now())
+    }
+
+    /// Remembers what the tools that are listed say they do.
+    fn learn_tools(&self, conn: &Conn, update: &Update) {
+        let answers = update.messages.iter().filter(|seen| seen.dir == Direction::ToClient);
+        for listed in answers.filter_map(|seen| seen.message.result.as_ref()?.catalogue.as_deref()) {
+            let shared = &conn.thread.shared;
+            if shared.conversations.learn_tools(self.server(conn), listed, clock::now()) {
+                shared.counters.count("limit", "tool_classes");
             }
         }
     }
@@ -166,7 +202,38 @@ impl Case {
         };
         let known = self.plan.known.filter(|_| self.rpc || self.asks.by_head);
         let denied = self.plan.denied.then_some(Confidence::Possible);
-        own.max(self.shown).max(known).max(denied)
+        let for_another = self.authorization.as_deref().map(|found| found.confidence);
+        let for_another = for_another.max(self.is_model_call().then_some(Confidence::Possible));
+        own.max(self.shown).max(known).max(denied).max(for_another)
+    }
+
+    /// Whether nothing but the provider of a model is to speak MCP.
+    fn is_model_call(&self) -> bool {
+        let settled = matches!(self.judge.assessment(), Assessment::Mcp(c) if c >= Confidence::Likely);
+        self.api.is_some() && !settled
+    }
+
+    /// What kind of answer its client understands.
+    fn speech(&self) -> Speech {
+        match (self.authorization.as_deref(), self.api) {
+            _ if !self.said.is_empty() => Speech::Rpc,
+            (Some(found), _) => Speech::OAuth(found.stage),
+            (None, Some(api)) if self.is_model_call() => Speech::Model(api),
+            _ => Speech::Rpc,
+        }
+    }
+
+    /// The server that it is about: of a step of OAuth and of a model call that which is named.
+    fn about(&self, conn: &Conn, classification: Classification) -> String {
+        let named = match self.speech() {
+            Speech::OAuth(_) => self.authorization.as_deref().map(Authorization::resource),
+            // Of one that passes the gateway by the provider is told.
+            Speech::Model(_) if classification != Classification::SanctionedDirect => {
+                self.provider.first().map(String::as_str)
+            }
+            Speech::Model(_) | Speech::Rpc => None,
+        };
+        named.map_or_else(|| conn.host().to_owned(), |url| detect::hosts::normal_host(host_of(url)).into_owned())
     }
 
     /// What client and server call themselves, and the revision that is in use.
@@ -205,7 +272,7 @@ impl Case {
             let (method, name) = (said.method.as_deref(), said.name.as_deref());
             Facet::add(&mut facets, Direction::ToServer, method, name, spoken.content.as_deref());
         }
-        self.decide_on(conn, generation, confidence, &facets)
+        self.decide_on(conn, generation, confidence, &mut facets)
     }
 
     /// What is done about these messages.
@@ -214,8 +281,12 @@ impl Case {
         conn: &Conn,
         generation: &Generation,
         confidence: Option<Confidence>,
-        facets: &[Facet<'_>],
+        facets: &mut [Facet<'_>],
     ) -> (Classification, Decision) {
+        if self.plan.classes && facets.iter().any(|facet| facet.tool.is_some()) {
+            let (server, now) = (self.server(conn), clock::now());
+            Facet::classify(facets, |tool| conn.thread.shared.conversations.tool_class(server, tool, now));
+        }
         self.with_subject(conn, generation, confidence, facets, |classification, subject, facets| {
             (classification, generation.decide(subject, facets))
         })
@@ -241,6 +312,9 @@ impl Case {
             server: named(|p| p.server.as_deref()),
             revisions: &revisions,
             mismatch: self.mismatch,
+            provider: &self.provider,
+            is_model_call: self.is_model_call(),
+            oauth: self.authorization.as_deref(),
         };
         self.plan.whole(conn, generation, confidence, &heard, |classification, subject| {
             then(classification, subject, facets)
@@ -283,12 +357,14 @@ impl Case {
     ) -> Ruling {
         self.done = true;
         let start = self.starts();
+        let (host, speech) = (self.about(conn, classification), self.speech());
         Ruling {
             decision,
             confidence,
             classification,
-            host: conn.host().to_owned(),
+            host,
             client: conn.client.ip(),
+            speech,
             user: conn.user.clone(),
             stage: self.stage(),
             messages: std::mem::take(&mut self.said),
@@ -299,4 +375,11 @@ impl Case {
             cause,
         }
     }
+}
+
+/// Host and port of a URL.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }

@@ -2,6 +2,7 @@
 //! request to them is judged by that.
 
 use super::rewrite::Calls;
+use super::tools::Tools;
 use detect::Confidence;
 use foldhash::quality::RandomState;
 use net::Timestamp;
@@ -48,6 +49,10 @@ pub(crate) struct Conversations {
     endpoints: AtomicUsize,
     /// Calls whose answers come elsewhere.
     pub(super) calls: Calls,
+    /// What tools say they do.
+    pub(super) tools: Tools,
+    /// Who asks whom for access tokens to which server.
+    pub(super) authorizations: super::trail::Map,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +87,8 @@ impl Default for Conversations {
             places: AtomicUsize::new(0),
             endpoints: AtomicUsize::new(0),
             calls: Calls::default(),
+            tools: Tools::default(),
+            authorizations: super::trail::Map::default(),
         }
     }
 }
@@ -143,14 +150,16 @@ impl Conversations {
 
     /// MCP was spoken to this endpoint, so the stream that led there is one of MCP.
     pub(super) fn confirm_endpoint(&self, endpoint: &[u8; 32], confidence: Confidence, now: Timestamp) {
-        let key = self.key(&Spot::Endpoint(endpoint));
-        let stream = self.shard(key).and_then(|shard| {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.get(&key).filter(|known| known.until > now && known.stream != 0).map(|known| known.stream)
-        });
-        if let Some(stream) = stream {
+        if let Some(stream) = self.stream_of(endpoint, now) {
             self.keep(stream, Known::new(confidence, now), now);
         }
+    }
+
+    /// The key of the place whose stream led to this endpoint.
+    pub(super) fn stream_of(&self, endpoint: &[u8; 32], now: Timestamp) -> Option<u128> {
+        let key = self.key(&Spot::Endpoint(endpoint));
+        let shard = self.shard(key)?.lock().unwrap_or_else(PoisonError::into_inner);
+        shard.get(&key).filter(|known| known.until > now && known.stream != 0).map(|known| known.stream)
     }
 
     fn keep(&self, key: u128, new: Known, now: Timestamp) {

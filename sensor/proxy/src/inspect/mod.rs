@@ -14,6 +14,8 @@ mod rewrite;
 mod ruling;
 #[cfg(test)]
 mod tests;
+mod tools;
+mod trail;
 
 pub(crate) use conversations::Conversations;
 pub(crate) use line::{Line, flow, place, tell};
@@ -22,7 +24,7 @@ pub(crate) use plan::{Caller, refuses_host};
 pub(crate) use rewrite::{ask_plain, ask_plain_websocket, changed, is_editable, is_event_stream};
 #[cfg(test)]
 pub(crate) use ruling::Said;
-pub(crate) use ruling::{Cause, Ruling, Stage, Verdict};
+pub(crate) use ruling::{Cause, Ruling, Speech, Stage, Verdict};
 
 use crate::clock;
 use crate::conn::Conn;
@@ -53,6 +55,8 @@ pub(crate) struct Inspection {
     websocket: bool,
     /// Looks out for MCP where hosts are learned to be passed through: those where it is spoken never are.
     lookout: Option<Box<Judge>>,
+    /// What it shows of the way to an access token.
+    trail: Option<Box<trail::Trail>>,
     /// News that were not told yet.
     #[expect(clippy::vec_box, reason = "they come in boxes and go in them")]
     waiting: Vec<Box<Update>>,
@@ -86,6 +90,7 @@ impl Inspection {
             case,
             websocket: false,
             lookout: settings.bypass.learn.is_some().then(Box::default),
+            trail: None,
             waiting: Vec::new(),
             surely: false,
         };
@@ -165,10 +170,22 @@ impl Inspection {
             return Verdict::Pass;
         }
         let standing = exchange.standing(Direction::ToServer);
+        if !self.websocket && exchange.hangs_on_patterns(Direction::ToServer) {
+            // Lenient servers read what is no JSON to us; whether patterns found MCP in it is known at its end.
+            case.holding = true;
+            return self.stopped().map_or(Verdict::Hold, Verdict::Act);
+        }
         case.lost = standing == Standing::Lost;
         // What may be changed waits for the end of its message.
         let waits = self.websocket && case.plan.redacts && standing == Standing::Closed;
         if matches!(standing, Standing::Closed | Standing::Lost) && !waits {
+            // What is no message may be a registration, or a call of a model.
+            if standing == Standing::Closed && !self.websocket && case.said.is_empty() {
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.look(Direction::ToServer);
+                }
+                self.pull();
+            }
             return self.weigh();
         }
         case.holding = true;
@@ -220,6 +237,14 @@ impl Inspection {
         if let Some(case) = self.case.as_deref_mut() {
             case.learn(&self.conn, &update);
             case.remember(&self.conn, &update);
+        }
+        // The head may be told long before an answer shows that it was such a step.
+        if (update.request.is_some() || update.oauth.is_some()) && self.settings.generation.asks_to_act() {
+            let trail = self.trail.get_or_insert_default();
+            let found = trail.learn(&self.conn, &self.settings.generation, &update);
+            if let (Some(case), Some(found)) = (self.case.as_deref_mut(), found) {
+                case.authorization = Some(Box::new(found.clone()));
+            }
         }
         if let Some(lookout) = &mut self.lookout {
             lookout.learn(&update);

@@ -7,7 +7,10 @@ use crate::clock;
 use crate::conn::Conn;
 use crate::gate::Authority;
 use crate::options::Settings;
-use detect::{Classes, Classification, Classified, Confidence, Generation, Seen, Severity, Signal, Subject, classify};
+use detect::{
+    Authorization, Classes, Classification, Classified, Confidence, Generation, Seen, Severity, Signal, Subject,
+    classify, classify_named,
+};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Version};
@@ -41,10 +44,14 @@ pub(super) struct Plan {
     pub(super) may_stop: bool,
     /// Its host as a whole is refused, so that nothing was connected to.
     pub(super) refused: bool,
+    /// It may be about another server than the one that is asked.
+    about_another: bool,
     /// What comes back may be stopped or changed.
     pub(super) answers: bool,
     /// Data may be taken out of what is asked.
     pub(super) redacts: bool,
+    /// Policies ask what tools say they do.
+    pub(super) classes: bool,
 }
 
 impl Plan {
@@ -71,8 +78,10 @@ impl Plan {
             in_session: false,
             may_stop: false,
             refused: false,
+            about_another: super::trail::may_speak_of_another(generation, parts, &path),
             answers: false,
             redacts: false,
+            classes: generation.rules.policies().needs().tool_classes,
         };
         let outlook = generation.outlook(&plan.subject(conn, now));
         plan.denied = match &outlook.settled {
@@ -108,7 +117,8 @@ impl Plan {
     /// What policies can know by the head of a request.
     fn subject<'a>(&'a self, conn: &'a Conn, now: Timestamp) -> Subject<'a> {
         let sure = self.sure.classification;
-        let classes = Classes::from(sure);
+        let any = || Classification::ALL.into_iter().fold(Classes::default(), Classes::with);
+        let classes = if self.about_another { any() } else { Classes::from(sure) };
         Subject {
             at: now,
             stage: detect::Stage::Head,
@@ -126,6 +136,7 @@ impl Plan {
             mcp_server: None,
             revisions: &[],
             provider: &[],
+            oauth: None,
             header_mismatch: false,
         }
     }
@@ -139,6 +150,28 @@ impl Plan {
         }
     }
 
+    /// What it means here: itself, or the server that it is about.
+    fn meaning(
+        &self,
+        conn: &Conn,
+        generation: &Generation,
+        confidence: Option<Confidence>,
+        heard: &Heard<'_>,
+    ) -> Classification {
+        let (client, sure) = (conn.client.ip(), confidence.unwrap_or(Confidence::Possible));
+        match heard.oauth {
+            Some(found) => found.classification(&generation.scope, client, sure),
+            None if heard.is_model_call => {
+                let (host, server) = (conn.host(), line::server(conn));
+                let (ip, port, resolved) = (server.ip(), conn.authority.port, line::is_proved(conn));
+                let seen = Seen { host, ip, port, path: &self.path, resolved };
+                let named = heard.provider.iter().map(String::as_str);
+                classify_named(&generation.scope, client, &seen, named, (sure, true))
+            }
+            None => self.classification(confidence),
+        }
+    }
+
     /// What policies can know once all was heard.
     pub(super) fn whole<R>(
         &self,
@@ -148,7 +181,7 @@ impl Plan {
         heard: &Heard<'_>,
         then: impl FnOnce(Classification, &Subject<'_>) -> R,
     ) -> R {
-        let classification = self.classification(confidence);
+        let classification = self.meaning(conn, generation, confidence, heard);
         let imitates = generation.imitation(classification, conn.host());
         let signals = imitates.map(|signal| [heard.signals, &[signal]].concat());
         let signals = signals.as_deref().unwrap_or(heard.signals);
@@ -161,6 +194,8 @@ impl Plan {
             mcp_client: heard.client,
             mcp_server: heard.server,
             revisions: heard.revisions,
+            provider: heard.provider,
+            oauth: heard.oauth,
             header_mismatch: heard.mismatch,
             ..self.subject(conn, heard.now)
         };
@@ -176,6 +211,11 @@ pub(super) struct Heard<'a> {
     pub(super) server: Option<&'a str>,
     pub(super) revisions: &'a [&'a str],
     pub(super) mismatch: bool,
+    /// MCP servers that the provider of a model is told to use.
+    pub(super) provider: &'a [String],
+    pub(super) is_model_call: bool,
+    /// The authorisation for an MCP server that it is a step of.
+    pub(super) oauth: Option<&'a Authorization>,
 }
 
 /// What the head says of the message to come.
@@ -234,7 +274,8 @@ fn awaits(parts: &Parts) -> bool {
     kind.is_none_or(|kind| {
         let json = kind.windows(4).any(|word| word.eq_ignore_ascii_case(b"json"));
         let framed = ["grpc", "connect"].iter().any(|name| kind.windows(name.len()).any(|w| w == name.as_bytes()));
-        json && !framed
+        let form = kind.windows(21).any(|word| word.eq_ignore_ascii_case(b"x-www-form-urlencoded"));
+        (json || form) && !framed
     })
 }
 
@@ -283,6 +324,7 @@ pub(crate) fn refuses_host(settings: &Settings, caller: &Caller<'_>, host: &str)
         mcp_server: None,
         revisions: &[],
         provider: &[],
+        oauth: None,
         header_mismatch: false,
     };
     let outlook = generation.outlook(&subject);

@@ -1,6 +1,7 @@
 //! Verdicts, and what an answer of our own is made from.
 
 use detect::{Action, Classification, Confidence, Decision};
+use mcp::{OAuthStage, ProviderApi};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ pub(crate) struct Ruling {
     pub(crate) confidence: Confidence,
     /// What the server means here.
     pub(crate) classification: Classification,
-    /// Host as asked for: lower case, without port.
+    /// Host as asked for: lower case, without port. Of a step of OAuth that of the server that it is for, of a model call
+    /// that of the server that the provider is told to use.
     pub(crate) host: String,
     /// Who asked.
     pub(crate) client: IpAddr,
@@ -46,6 +48,8 @@ pub(crate) struct Ruling {
     pub(crate) start: bool,
     /// Clients wait for the answer on another stream (HTTP+SSE), and read no more than the status of this one.
     pub(crate) apart: bool,
+    /// What its client understands.
+    pub(crate) speech: Speech,
     /// How far it got.
     pub(crate) stage: Stage,
     /// Why it is stopped.
@@ -67,10 +71,22 @@ impl Ruling {
             batch: false,
             start: false,
             apart: false,
+            speech: Speech::Rpc,
             stage: Stage::Message,
             cause,
         }
     }
+}
+
+/// The language in which a client is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speech {
+    /// JSON-RPC, or what the head of the request asks for.
+    Rpc,
+    /// OAuth (RFC 6749 section 5.2): this step of it.
+    OAuth(OAuthStage),
+    /// The interface of a provider of models.
+    Model(ProviderApi),
 }
 
 /// One JSON-RPC message of a held value.

@@ -1,4 +1,6 @@
+mod catalogues;
 mod changes;
+mod oauth;
 mod sessions;
 mod table;
 

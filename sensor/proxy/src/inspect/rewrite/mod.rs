@@ -345,7 +345,7 @@ impl Case {
         let (method, name) = answer.call.as_ref().map_or((None, None), Call::parts);
         Facet::add(&mut facets, Direction::ToClient, method, name, answer.content.as_deref());
         let confidence = self.confidence();
-        let (classification, decision) = self.decide_on(conn, generation, confidence, &facets);
+        let (classification, decision) = self.decide_on(conn, generation, confidence, &mut facets);
         let rule = policies.get(&decision.policy).filter(|rule| rule.acts_on_answers() && !rule.dry_run);
         let confidence = confidence.unwrap_or(Confidence::Possible);
         let edit = |what| Some(Edit { offset: answer.offset, what, classification, confidence });
@@ -387,7 +387,7 @@ impl Case {
             let mut facets = Vec::new();
             let (method, name) = (said.method.as_deref(), said.name.as_deref());
             Facet::add(&mut facets, Direction::ToServer, method, name, Some(content));
-            let (classification, decision) = self.decide_on(conn, generation, confidence, &facets);
+            let (classification, decision) = self.decide_on(conn, generation, confidence, &mut facets);
             let rule = generation.rules.policies().get(&decision.policy);
             let rule = rule.filter(|rule| rule.redacts_requests() && !rule.dry_run);
             if let Some(rule) = rule {
@@ -419,8 +419,8 @@ impl Case {
             What::Filter(redaction) => {
                 let mut hiding = None;
                 let left = self.with_subject(conn, generation, self.confidence(), &[], |_, subject, _| {
-                    filter_tools(message, &mut |tool| {
-                        let rule = generation.rules.policies().hides(subject, tool);
+                    filter_tools(message, &mut |tool, class| {
+                        let rule = generation.rules.policies().hides(subject, tool, class);
                         hiding = hiding.take().or_else(|| rule.map(detect::Rule::decision));
                         rule.is_some()
                     })
