@@ -3,7 +3,7 @@
 use super::live::{Fault, fault};
 use crate::files;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sinks::payload::{MAX_RECIPIENTS, RecipientError, Recipients};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct RawPayload {
     /// Public keys of age (`age1…`) that messages are encrypted to where a policy says `log_payload = "encrypted"`; who has
     /// the private key of any of them can read these. At most 16, those of `recipients_file` included.
+    #[serde(deserialize_with = "one_or_more")]
     recipients: Vec<String>,
     /// A file of further ones, one a line; what stands behind `#` is a comment. Relative to the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,6 +45,10 @@ impl RawPayload {
         }
         if let Some(path) = &self.recipients_file {
             let key = "payload.recipients_file";
+            let named = path.file_name().unwrap_or_default().to_string_lossy();
+            if let Err(error @ RecipientError::Private) = Recipients::default().add(&named) {
+                return fault("payload", format!("recipients_file is {error}"));
+            }
             let text = files::read(path).or_else(|error| fault(key, error))?;
             for (line, number) in text.lines().zip(1..) {
                 let line = line.split('#').next().unwrap_or(line).trim();
@@ -61,4 +66,18 @@ impl RawPayload {
         }
         Ok(all)
     }
+}
+
+/// A list, or one key that stands by itself: to refuse that would show its line, and it may be a private one.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(key) => vec![key],
+        OneOrMore::More(keys) => keys,
+    })
 }

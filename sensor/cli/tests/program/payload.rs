@@ -227,3 +227,19 @@ fn what_is_too_much_to_be_logged_is_counted() {
     assert_eq!(found["limits"]["payloads_left_out"], 4);
     assert_eq!(events.last().unwrap()["limits"]["payloads_per_detection"], 4);
 }
+
+#[test]
+fn a_private_key_in_the_wrong_place_is_refused_unseen() {
+    let dir = directory();
+    for line in [
+        "recipients = [\"AGE-SECRET-KEY-1HUSHHUSH\"]",
+        "recipients = \"AGE-SECRET-KEY-1HUSHHUSH\"",
+        "recipients = \"age-secret-key-1hushhush\"",
+        "recipients_file = \"AGE-SECRET-KEY-1HUSHHUSH\"",
+    ] {
+        fs::write(dir.path().join("sensor.toml"), format!("[payload]\n{line}\n")).unwrap();
+        let told = run(dir.path(), &["-c", "sensor.toml", "config", "check"])
+            .ends(2, &["sensor.toml:1", "a private key where a public one belongs"]);
+        assert!(!format!("{}{}", told.stdout, told.stderr).to_lowercase().contains("hush"), "{line}: {}", told.stderr);
+    }
+}
