@@ -35,16 +35,21 @@ pub(super) fn check(pattern: &str) -> Result<(), HostPatternError> {
     if pattern.len() > MAX_HOST_BYTES {
         return Err(HostPatternError::TooLong);
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '*' | ':') || !c.is_ascii();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'*') || !b.is_ascii();
     // Colons are for IPv6 addresses, which have at least two.
-    let address = pattern.matches(':').count() >= 2 && !pattern.contains('*');
-    if let Some(bad) = pattern.chars().find(|&c| !allowed(c) || (c == ':' && !address)) {
-        return Err(HostPatternError::Character(bad));
+    let address = || pattern.matches(':').count() >= 2 && !pattern.contains('*');
+    if !pattern.bytes().all(plain) {
+        let bad = |&c: &char| c.is_ascii() && !u8::try_from(c).is_ok_and(plain) && !(c == ':' && address());
+        if let Some(bad) = pattern.chars().find(bad) {
+            return Err(HostPatternError::Character(bad));
+        }
     }
-    if pattern.split('.').any(str::is_empty) {
+    let bytes = pattern.as_bytes();
+    if bytes.is_empty() || bytes.starts_with(b".") || bytes.ends_with(b".") || bytes.windows(2).any(|two| two == b"..")
+    {
         return Err(HostPatternError::EmptyLabel);
     }
-    if pattern.chars().all(|c| matches!(c, '*' | '.')) {
+    if bytes.iter().all(|b| matches!(b, b'*' | b'.')) {
         return Err(HostPatternError::NamesNothing);
     }
     Ok(())

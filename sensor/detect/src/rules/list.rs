@@ -55,7 +55,7 @@ pub(super) fn read(name: &str, text: &str, signature: u32, table: &mut HostTable
             return;
         }
     };
-    table.reserve(text.bytes().filter(|&b| b == b'\n').count(), text.len());
+    table.reserve(memchr::memchr_iter(b'\n', text.as_bytes()).count(), text.len());
     let mut sources: Vec<&str> = Vec::new();
     let mut at = 0;
     for line in text.split('\n') {
@@ -111,12 +111,20 @@ fn transport(text: &str) -> Result<&str, String> {
     }
 }
 
+/// The columns of a line, where there are as many as wanted.
+fn columns<const N: usize>(line: &str) -> Option<[&str; N]> {
+    let mut columns = [""; N];
+    let mut from = 0;
+    let mut slots = columns.iter_mut();
+    for end in memchr::memchr_iter(b'\t', line.as_bytes()).chain([line.len()]) {
+        *slots.next()? = line.get(from..end)?;
+        from = end + 1;
+    }
+    slots.next().is_none().then_some(columns)
+}
+
 fn endpoint<'a>(line: &'a str, sources: &[&'a str]) -> Result<NewEntry<'a>, String> {
-    let mut columns = line.split('\t');
-    let mut next = || columns.next();
-    let (Some(host), Some(path), Some(by), Some(dedicated), Some(vendor), Some(from), None) =
-        (next(), next(), next(), next(), next(), next(), next())
-    else {
+    let Some([host, path, by, dedicated, vendor, from]) = columns(line) else {
         return Err("an endpoint has six columns".to_owned());
     };
     if host.contains('*') || !path.starts_with('/') {
@@ -141,11 +149,7 @@ fn endpoint<'a>(line: &'a str, sources: &[&'a str]) -> Result<NewEntry<'a>, Stri
 }
 
 fn pattern<'a>(line: &'a str, sources: &[&'a str]) -> Result<NewEntry<'a>, String> {
-    let mut columns = line.split('\t');
-    let mut next = || columns.next();
-    let (Some(pattern), Some(by), Some(confidence), Some(category), Some(vendor), Some(from), Some(_note), None) =
-        (next(), next(), next(), next(), next(), next(), next(), next())
-    else {
+    let Some([pattern, by, confidence, category, vendor, from, _note]) = columns(line) else {
         return Err("a host pattern has seven columns".to_owned());
     };
     let (host, path) = split_url(pattern);
